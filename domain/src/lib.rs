@@ -1,0 +1,23 @@
+//! What Daybook is about, without I/O: the envelope of a recorded fact, the
+//! aggregates that decide, the facts that need no decision, and the ports
+//! that the rest of the system plugs technology into.
+//!
+//! Nothing here reads a clock, draws a random number or starts a task. Time,
+//! ids and seeds come in as arguments ([`decide::Context`]).
+
+pub mod api_key;
+pub mod band;
+pub mod decide;
+pub mod envelope;
+pub mod ids;
+pub mod journal_cursor;
+pub mod live_event;
+pub mod ports;
+pub mod registry;
+pub mod tap;
+pub mod target_url;
+pub mod tenant;
+pub mod time;
+
+pub use envelope::{NewEvent, RecordedEvent};
+pub use ids::{StreamId, TenantId};
