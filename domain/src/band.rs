@@ -165,3 +165,70 @@ fn check_tags(tags: Vec<String>) -> Result<BTreeSet<String>, Rejection> {
     }
     Ok(tags.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+
+    use super::*;
+    use crate::target_url::UrlPolicy;
+
+    fn band() -> TestFramework<Band> {
+        TestFramework::with(Context { now: jiff::Timestamp::UNIX_EPOCH, urls: UrlPolicy::default() })
+    }
+
+    fn registered(event_id: Option<&str>) -> Event {
+        Event::Registered { event_id: event_id.map(Into::into), tags: BTreeSet::new() }
+    }
+
+    fn register(event_id: Option<&str>) -> Command {
+        Command::Register(Register { event_id: event_id.map(Into::into), tags: vec![] })
+    }
+
+    #[test]
+    fn registers_once() {
+        band()
+            .given_no_previous_events()
+            .when(register(Some("e1")))
+            .then_expect_events(vec![registered(Some("e1"))]);
+        band().given(vec![registered(Some("e1"))]).when(register(Some("e1"))).then_expect_events(vec![]);
+        let refused = band().given(vec![registered(Some("e1"))]).when(register(Some("e2"))).inspect_result();
+        assert!(matches!(refused, Err(Rejection::State(_))));
+    }
+
+    #[test]
+    fn assigning_asks_that_the_event_exists() {
+        let state = Band { registered: true, ..Band::default() };
+        let context = Context { now: jiff::Timestamp::UNIX_EPOCH, urls: UrlPolicy::default() };
+        let decided = state.decide(Command::Assign { event_id: "e1".into() }, &context).unwrap();
+        assert_eq!(decided.checks.len(), 1);
+        assert_eq!(decided.checks[0].id, "e1");
+        assert_eq!(decided.checks[0].expected, ExpectedVersion::Exists);
+        let bad = state.decide(Command::Assign { event_id: "a/b".into() }, &context);
+        assert!(matches!(bad, Err(Rejection::Field { field, .. }) if field == "/event_id"));
+    }
+
+    #[test]
+    fn what_is_so_already_changes_nothing() {
+        band().given(vec![registered(None)]).when(Command::Unassign).then_expect_events(vec![]);
+        band().given(vec![registered(None)]).when(Command::Restore).then_expect_events(vec![]);
+        band()
+            .given(vec![registered(Some("e1"))])
+            .when(Command::Assign { event_id: "e1".into() })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn a_retired_band_takes_no_changes_until_restored() {
+        let retired = vec![registered(None), Event::Retired {}];
+        let refused =
+            band().given(retired.clone()).when(Command::Tag { tags: vec!["vip".into()] }).inspect_result();
+        assert!(matches!(refused, Err(Rejection::State(_))));
+        band().given(retired).when(Command::Restore).then_expect_events(vec![Event::Restored {}]);
+    }
+
+    #[test]
+    fn an_unknown_band_is_not_found() {
+        band().given_no_previous_events().when(Command::Retire).then_expect_error(Rejection::NotFound);
+    }
+}
