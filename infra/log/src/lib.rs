@@ -1,1 +1,28 @@
+//! The append-only log on PostgreSQL, on SQLite and in memory.
+//!
+//! Appends to a database are committed in groups: callers queue, one writer
+//! thread takes what is waiting, [`plan`]s it against the newest state and
+//! writes it at once. The database modules only look things up and write rows.
 
+mod memory;
+mod options;
+mod validate;
+
+pub use memory::MemoryLog;
+pub use options::LogOptions;
+
+use domain::envelope::RecordedEvent;
+use domain::ports::log::Written;
+
+/// Events named in a conflict.
+const MAX_NEWER: usize = 16;
+
+fn written(event: &RecordedEvent) -> Written {
+    Written {
+        stream: event.stream.clone(),
+        event_id: event.event_id,
+        event_type: event.event_type.clone(),
+        version: event.version,
+        position: event.position,
+    }
+}

@@ -1,0 +1,188 @@
+//! The log in memory: the reference that the others are compared with, and
+//! what tests without a database stand on. It shares no planning code with
+//! them on purpose and takes one append after the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use domain::envelope::RecordedEvent;
+use domain::ids::{StreamId, TenantId};
+use domain::ports::clock::Clock;
+use domain::ports::log::{
+    Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply, Written,
+};
+use domain::time::to_micros;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::validate::{check, holds, known_version};
+use crate::{MAX_NEWER, written};
+
+pub struct MemoryLog {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    head: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Index = position − 1.
+    events: Vec<RecordedEvent>,
+    /// Positions of each stream's events; index = version − 1.
+    streams: HashMap<StreamId, Vec<u64>>,
+    replies: HashMap<(TenantId, String), StoredReply>,
+}
+
+impl MemoryLog {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default(), head: watch::Sender::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn version(&self, stream: &StreamId) -> u64 {
+        self.streams.get(stream).map_or(0, |positions| positions.len() as u64)
+    }
+
+    fn stream(&self, stream: &StreamId, after_version: u64) -> impl Iterator<Item = &RecordedEvent> {
+        let positions = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let skip = usize::try_from(after_version).unwrap_or(usize::MAX);
+        positions.iter().skip(skip).map(|p| &self.events[*p as usize - 1])
+    }
+
+    fn append(&mut self, append: Append, now: Timestamp) -> Result<Receipt, AppendError> {
+        check(&append)?;
+        let key = append.idempotency.as_ref().map(|i| (i.tenant.clone(), i.key.clone()));
+        if let (Some(key), Some(idempotency)) = (&key, &append.idempotency)
+            && let Some(stored) = self.replies.get(key)
+        {
+            return match stored.request_hash == idempotency.request_hash {
+                true => Ok(Receipt { replayed: true, ..stored.receipt.clone() }),
+                false => Err(AppendError::KeyReused),
+            };
+        }
+        for write in &append.writes {
+            let actual = self.version(&write.stream);
+            if !holds(write.expected, actual) {
+                let known = known_version(write.expected, actual);
+                return Err(AppendError::Conflict {
+                    stream: write.stream.clone(),
+                    expected: write.expected,
+                    actual,
+                    newer: self.stream(&write.stream, known).take(MAX_NEWER).map(written).collect(),
+                });
+            }
+        }
+        let last = self.events.last().map(|e| e.recorded_at);
+        let recorded_at = last.map_or(now, |last| last.max(now));
+        let reply = append.idempotency.as_ref().map(|i| i.reply.clone());
+        let request_hash = append.idempotency.as_ref().map(|i| i.request_hash);
+        let receipt =
+            Receipt { events: self.record(append, recorded_at), recorded_at, reply, replayed: false };
+        if let (Some(key), Some(request_hash)) = (key, request_hash) {
+            self.replies.insert(key, StoredReply { request_hash, receipt: receipt.clone() });
+        }
+        Ok(receipt)
+    }
+
+    fn record(&mut self, append: Append, recorded_at: Timestamp) -> Vec<Written> {
+        let mut done = Vec::new();
+        for write in append.writes {
+            for new in write.events {
+                let position = self.events.len() as u64 + 1;
+                let versions = self.streams.entry(write.stream.clone()).or_default();
+                versions.push(position);
+                let mut event = RecordedEvent {
+                    position,
+                    stream: write.stream.clone(),
+                    version: versions.len() as u64,
+                    event_id: new.event_id,
+                    event_type: new.event_type,
+                    schema: new.schema,
+                    occurred_at: new.occurred_at.map(to_micros),
+                    recorded_at,
+                    metadata: append.metadata.clone(),
+                    payload: new.payload,
+                    leaf: [0; 32],
+                };
+                event.leaf = event.compute_leaf();
+                done.push(written(&event));
+                self.events.push(event);
+            }
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn append(&self, batch: Vec<Append>) -> Vec<Result<Receipt, AppendError>> {
+        let now = to_micros(self.clock.now());
+        let mut state = self.state();
+        let outcomes = batch.into_iter().map(|append| state.append(append, now)).collect();
+        let position = state.events.len() as u64;
+        self.head.send_if_modified(|head| std::mem::replace(head, position) != position);
+        outcomes
+    }
+
+    async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError> {
+        let state = self.state();
+        let head = state.events.len() as u64;
+        let mut page = Page { events: Vec::new(), through: after };
+        let skip = usize::try_from(after).unwrap_or(usize::MAX);
+        for event in state.events.iter().skip(skip) {
+            if page.events.len() == limit {
+                return Ok(page);
+            }
+            if filter.matches(event) {
+                page.events.push(event.clone());
+            }
+            page.through = event.position;
+        }
+        page.through = head.max(after);
+        Ok(page)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        from_version: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        Ok(self.state().stream(stream, from_version.saturating_sub(1)).take(limit).cloned().collect())
+    }
+
+    async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
+        let state = self.state();
+        let newest = state.version(stream).saturating_sub(1);
+        Ok(state.stream(stream, newest).next().cloned())
+    }
+
+    async fn stored_reply(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredReply>, LogError> {
+        let state = self.state();
+        Ok(state.replies.get(&(tenant.clone(), key.to_owned())).map(|stored| StoredReply {
+            request_hash: stored.request_hash,
+            receipt: Receipt { replayed: true, ..stored.receipt.clone() },
+        }))
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        let state = self.state();
+        Ok(Head {
+            position: state.events.len() as u64,
+            recorded_at: state.events.last().map(|e| e.recorded_at),
+        })
+    }
+
+    async fn changed(&self, after: u64) -> Result<u64, LogError> {
+        let mut head = self.head.subscribe();
+        let position = head.wait_for(|position| *position > after).await;
+        position.map(|p| *p).map_err(|_| LogError::Unavailable("the log is closed".to_owned()))
+    }
+}
