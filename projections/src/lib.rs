@@ -1,1 +1,12 @@
+//! Read models: folds of facts into rows, and the projector that keeps them.
+//!
+//! A projection is a pure fold ([`Projection`]). What it reads and writes goes
+//! through a working set of typed rows ([`Rows`]); the projector stores a
+//! batch's rows and its checkpoint in one transaction.
 
+pub mod projection;
+pub mod testing;
+pub mod working_set;
+
+pub use projection::{ApplyError, Projection, Wanted};
+pub use working_set::{Row, Rows};

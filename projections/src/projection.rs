@@ -1,0 +1,61 @@
+//! What a read model has to say about itself.
+
+use domain::ports::rows::{ModelId, RowKey, RowsError, TableSpec};
+use domain::registry::DecodeError;
+use domain::{RecordedEvent, TenantId};
+
+/// A pure fold of events into rows. It reads no clock and nothing but its own
+/// rows and the event; the same events always make the same rows.
+pub trait Projection: Send + Sync {
+    /// Lower-case letters, digits and `_`: `tap_analytics`.
+    fn name(&self) -> &'static str;
+
+    fn model(&self) -> ModelId;
+
+    /// The only events that [`Projection::apply`] gets to see.
+    fn event_types(&self) -> &'static [&'static str];
+
+    fn tables(&self) -> &'static [TableSpec];
+
+    /// Names rows that the event surely needs, so that a batch's rows are
+    /// fetched together. What is left out is fetched when it is used.
+    fn prefetch(&self, _event: &RecordedEvent, _want: &mut Wanted) {}
+
+    /// The sequence that waits as a whole when one of its events fails. Events
+    /// that touch the same rows belong to the same partition.
+    fn partition(&self, event: &RecordedEvent) -> String {
+        event.stream.to_string()
+    }
+
+    fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError>;
+}
+
+use crate::working_set::Rows;
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ApplyError {
+    /// This event can't be folded; its partition is parked.
+    #[error("{0}")]
+    Event(String),
+    /// The store failed; the batch is tried again.
+    #[error(transparent)]
+    Store(#[from] RowsError),
+}
+
+impl From<DecodeError> for ApplyError {
+    fn from(e: DecodeError) -> Self {
+        Self::Event(e.to_string())
+    }
+}
+
+/// Rows to be fetched before a batch is folded.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    pub(crate) rows: Vec<(&'static str, RowKey)>,
+}
+
+impl Wanted {
+    pub fn row(&mut self, table: &'static str, tenant: &TenantId, key: &str) {
+        self.rows.push((table, RowKey { tenant: tenant.clone(), key: key.into() }));
+    }
+}
