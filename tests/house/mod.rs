@@ -1,0 +1,5 @@
+//! Rules of the repository, checked by reading it.
+
+mod edges;
+mod files;
+mod samples;

@@ -1,0 +1,48 @@
+//! `cargo xtask test`: every test, against servers of its own.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Result;
+
+use crate::child;
+use crate::services::{NATS_VARIABLE, POSTGRES_VARIABLE, Services};
+
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Run only tests whose name contains one of these; options of the test
+    /// runner are passed on
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    filters: Vec<String>,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    Services::prepare()?;
+    let services = Services::start()?;
+    let with_servers = |command: &mut Command| {
+        command
+            .env(POSTGRES_VARIABLE, &services.postgres_url)
+            .env(NATS_VARIABLE, &services.nats_url)
+            .env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
+    };
+    if args.filters.is_empty() {
+        let mut doc = child::cargo();
+        doc.args(["test", "--quiet", "--doc", "--workspace"]);
+        with_servers(&mut doc);
+        child::check(&mut doc)?;
+    }
+    // Last, so that the runner's own summary is the last thing to be read.
+    let mut tests = child::cargo();
+    if has_nextest() {
+        tests.args(["nextest", "run", "--workspace"]);
+    } else {
+        tests.args(["test", "--workspace", "--all-targets"]);
+    }
+    with_servers(tests.args(&args.filters));
+    child::run(&mut tests)
+}
+
+fn has_nextest() -> bool {
+    let mut asked = child::cargo();
+    asked.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|s| s.success())
+}
