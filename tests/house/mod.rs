@@ -2,4 +2,4 @@
 
 mod edges;
 mod files;
-mod samples;
+mod manifests;

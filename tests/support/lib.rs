@@ -1,4 +1,5 @@
 //! What tests start and share: databases of their own, servers, clients.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod nats;
 pub mod postgres;

@@ -1,0 +1,77 @@
+//! Which crate may know which: the allowed edges, and where each heavy
+//! technology may be named.
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use daybook_tests::repository;
+
+/// Our crates and those of ours that each may depend on. The root package and
+/// the tests may depend on all of them.
+const EDGES: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("models", &["domain"]),
+    ("daybook-http", &["domain"]),
+    ("commands", &["domain", "daybook-http"]),
+    ("projections", &["domain", "models"]),
+    ("read-api", &["domain", "projections", "daybook-http"]),
+    ("workers", &["domain", "models"]),
+    ("infra-log", &["domain"]),
+    ("infra-rows", &["domain"]),
+    ("infra-journal", &["domain"]),
+    ("infra-runtime", &["domain"]),
+    ("xtask", &[]),
+];
+
+const ALL: &[&str] = &["daybook", "daybook-tests"];
+
+/// Technologies, and the crates beside the root and the tests that name them.
+const TECHNOLOGIES: &[(&str, &[&str])] = &[
+    ("axum", &["daybook-http", "commands", "read-api"]),
+    ("hyper", &["daybook-http", "read-api"]),
+    ("sqlx", &["infra-log", "infra-rows"]),
+    ("rusqlite", &["infra-log", "infra-rows"]),
+];
+
+/// The tests of a crate may also use the in-memory references.
+const REFERENCES: &[&str] = &["infra-log", "infra-rows"];
+
+fn packages() -> Vec<Package> {
+    let manifest = repository().join("Cargo.toml");
+    MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap().packages
+}
+
+#[test]
+fn only_the_allowed_edges_exist() {
+    let packages = packages();
+    let ours: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
+    for package in packages.iter().filter(|p| !ALL.contains(&p.name.as_str())) {
+        let allowed = EDGES.iter().find(|(name, _)| *name == package.name.as_str());
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{} stands in no rule", package.name));
+        for dependency in package.dependencies.iter().filter(|d| ours.contains(&d.name.as_str())) {
+            let name = dependency.name.as_str();
+            let in_tests = dependency.kind == DependencyKind::Development && REFERENCES.contains(&name);
+            assert!(allowed.contains(&name) || in_tests, "{} must not depend on {name}", package.name);
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_its_crate() {
+    let packages = packages();
+    for (name, _) in EDGES {
+        assert!(packages.iter().any(|p| p.name.as_str() == *name), "there is no crate {name}");
+    }
+}
+
+#[test]
+fn heavy_technology_stays_in_its_leaf() {
+    for package in packages().iter().filter(|p| !ALL.contains(&p.name.as_str())) {
+        for (technology, allowed) in TECHNOLOGIES {
+            let named = package.dependencies.iter().any(|d| d.name.as_str() == *technology);
+            assert!(
+                !named || allowed.contains(&package.name.as_str()),
+                "{} must not depend on {technology}",
+                package.name
+            );
+        }
+    }
+}
