@@ -1,1 +1,33 @@
+//! The write side: `POST /v1/<kind>s/{id}/<command>` with the command's fields
+//! as JSON, answered with what was recorded.
 
+mod caller;
+pub mod execute;
+
+mod reply;
+mod routes;
+
+use axum::Router;
+use utoipa::OpenApi;
+
+pub use execute::Services;
+pub use reply::{Outcome, StoredOutcome};
+
+/// Every command's route.
+pub fn router(services: Services) -> Router {
+    Router::new()
+        .merge(routes::live_events::router())
+        .merge(routes::bands::router())
+        .merge(routes::bulk::router())
+        .merge(routes::tenant::router())
+        .with_state(services)
+}
+
+/// The commands' part of the API document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut doc = routes::live_events::Doc::openapi();
+    doc.merge(routes::bands::Doc::openapi());
+    doc.merge(routes::bulk::Doc::openapi());
+    doc.merge(routes::tenant::Doc::openapi());
+    doc
+}

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::decide::{Context, Decide, Decision, Rejection};
 
@@ -12,7 +13,7 @@ pub const REVOKED: &str = "api_key.revoked";
 pub const USED: &str = "api_key.used";
 
 /// What a credential may do. `admin` manages keys and settings of its tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Writer,

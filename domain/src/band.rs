@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::decide::{Check, Context, Decide, Decision, Rejection};
 use crate::ids::check_id;
@@ -42,7 +43,7 @@ pub enum Event {
     Restored {},
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     pub event_id: Option<String>,

@@ -2,6 +2,7 @@
 //! `tenant`, one stream, its id the tenant's own.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::decide::{Context, Decide, Decision, Rejection};
 use crate::target_url::{TargetUrl, UrlPolicy, check_host_pattern};
@@ -26,7 +27,7 @@ pub enum Event {
     Configured(Settings),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Configure {
     pub fallback_url: Option<String>,

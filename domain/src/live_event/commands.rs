@@ -1,11 +1,12 @@
 //! The commands of a live event, as clients send them.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::WindowKind;
 
 /// Times are RFC 3339 instants, or local times of `time_zone`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Details {
     pub name: String,
@@ -22,7 +23,7 @@ pub struct Details {
     pub fallback_url: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WindowInput {
     pub id: String,
@@ -38,7 +39,7 @@ pub struct WindowInput {
     pub priority: i32,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ModeInput {
     Automatic,

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::tap::Mode;
 use crate::target_url::TargetUrl;
@@ -32,7 +33,7 @@ pub const RESTORED: &str = "live_event.restored";
 /// Most windows of one event.
 pub const MAX_WINDOWS: usize = 500;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
     Pre,

@@ -1,0 +1,318 @@
+//! Registering many bands with one request: NDJSON or CSV in, one line of
+//! NDJSON out for each row. A row that is so already answers `unchanged`, so
+//! an upload that broke off is simply sent again.
+
+use std::collections::VecDeque;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use daybook_http::extract::{BodyLimits, check_content_type, read_body, read_json};
+use daybook_http::{Kind, Problem};
+use domain::StreamId;
+use domain::api_key::Role;
+use domain::band::{Band, Command, Register};
+use domain::decide::{Context, Decide, Decision};
+use domain::ports::log::{AppendError, ExpectedVersion, Receipt};
+use domain::target_url::UrlPolicy;
+use futures::stream;
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
+
+use crate::caller::{Caller, ProblemBody, problem};
+use crate::execute::{Call, Services, build_append, execute, explain_check};
+use crate::reply::StoredOutcome;
+
+pub const MAX_BODY_BYTES: usize = 64 << 20;
+pub const MAX_ROWS: usize = 250_000;
+const MAX_LINE_BYTES: usize = 16 << 10;
+/// Rows appended together.
+const CHUNK: usize = 500;
+
+/// One row: a band and what it is registered with. In CSV the header row names
+/// the columns `band_id`, `event_id` and `tags` (separated by `;`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BandRow {
+    #[serde(alias = "bandId")]
+    band_id: String,
+    #[serde(alias = "eventId")]
+    event_id: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RowStatus {
+    Registered,
+    Unchanged,
+    Rejected,
+}
+
+/// The answer to one row.
+#[derive(Debug, Serialize, ToSchema)]
+struct RowAnswer {
+    /// 1…; the CSV header counts.
+    line: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band_id: Option<String>,
+    status: RowStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<serde_json::Value>,
+}
+
+pub fn router() -> Router<Services> {
+    Router::new().route("/v1/bands/bulk", post(register_bands)).layer(DefaultBodyLimit::disable())
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(register_bands), components(schemas(BandRow, RowAnswer)))]
+pub struct Doc;
+
+/// Register up to 250,000 bands (64 MiB). Answers NDJSON, one line for each
+/// row, in order; a rejected row does not stop the others.
+#[utoipa::path(
+    post, path = "/v1/bands/bulk", tag = "Bands",
+    request_body(content((String = "application/x-ndjson"), (String = "text/csv"))),
+    responses(
+        (status = 200, description = "One line for each row", content_type = "application/x-ndjson", body = RowAnswer),
+        (status = "4XX", description = "Refused as a whole", content_type = "application/problem+json", body = ProblemBody),
+    )
+)]
+async fn register_bands(
+    State(services): State<Services>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    caller.principal.require(Role::Writer)?;
+    let (parts, body) = request.into_parts();
+    let format = Format::of(&parts.headers)?;
+    let bytes = read_body(&parts.headers, body, MAX_BODY_BYTES).await?;
+    let rows = Rows::new(format, bytes)?;
+    let call = Call { idempotency: None, ..caller.call(Role::Writer, "bulk", [0; 32], UrlPolicy::default()) };
+    let lines = stream::unfold((services, call, rows), |(services, call, mut rows)| async move {
+        let chunk = rows.next_chunk();
+        if chunk.is_empty() {
+            return None;
+        }
+        let mut out = Vec::new();
+        for answer in register_chunk(&services, &call, chunk).await {
+            // A struct of strings and numbers always serialises.
+            serde_json::to_writer(&mut out, &answer).ok();
+            out.push(b'\n');
+        }
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(out)), (services, call, rows)))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+type NumberedRow = (usize, Result<BandRow, Problem>);
+
+/// Appends what needs no look at the past together; only rows whose band
+/// exists already are decided on its history, one by one.
+async fn register_chunk(services: &Services, call: &Call, chunk: Vec<NumberedRow>) -> Vec<RowAnswer> {
+    let mut answers: VecDeque<Result<RowAnswer, Planned>> = VecDeque::with_capacity(chunk.len());
+    let mut appends = Vec::new();
+    for (line, row) in chunk {
+        let planned = row.and_then(|row| plan(services, call, line, row));
+        match planned {
+            Err(problem) => answers.push_back(Ok(rejected(line, None, problem))),
+            Ok((planned, append)) => {
+                appends.push(append);
+                answers.push_back(Err(planned));
+            }
+        }
+    }
+    let mut results = services.log.append(appends).await.into_iter();
+    let mut done = Vec::with_capacity(answers.len());
+    for answer in answers {
+        done.push(match answer {
+            Ok(answer) => answer,
+            Err(planned) => match results.next() {
+                Some(result) => settle(services, call, planned, result).await,
+                None => rejected(planned.line, None, Problem::internal("the log gave too few answers")),
+            },
+        });
+    }
+    done
+}
+
+struct Planned {
+    line: usize,
+    band_id: String,
+    stream: StreamId,
+    register: Register,
+    decision: Decision<domain::band::Event>,
+}
+
+fn plan(
+    services: &Services,
+    call: &Call,
+    line: usize,
+    row: BandRow,
+) -> Result<(Planned, domain::ports::log::Append), Problem> {
+    let stream = StreamId::new(&call.principal.tenant, domain::band::KIND, &row.band_id)
+        .map_err(|e| Problem::field("/band_id", e))?;
+    let register = Register { event_id: row.event_id, tags: row.tags };
+    let context = Context { now: services.clock.now(), urls: UrlPolicy::default() };
+    let decision = Band::default().decide(Command::Register(register.clone()), &context)?;
+    let stored = StoredOutcome { version: 1, unchanged_at: None, warnings: vec![] };
+    let append = build_append(services, call, &stream, ExpectedVersion::NoStream, &decision, &stored)
+        .map_err(|e| problem(e, false))?;
+    Ok((Planned { line, band_id: row.band_id, stream, register, decision }, append))
+}
+
+async fn settle(
+    services: &Services,
+    call: &Call,
+    planned: Planned,
+    result: Result<Receipt, AppendError>,
+) -> RowAnswer {
+    let Planned { line, band_id, stream, register, decision } = planned;
+    let done = |status, position| RowAnswer {
+        line,
+        band_id: Some(band_id.clone()),
+        status,
+        position: Some(position),
+        problem: None,
+    };
+    let refusal = match result {
+        Ok(receipt) => return done(RowStatus::Registered, receipt.position()),
+        Err(AppendError::Conflict { stream: other, .. }) if other == stream => {
+            let call = Call { id: band_id.clone(), ..call.clone() };
+            match execute::<Band>(services, &call, Command::Register(register)).await {
+                Ok(outcome) if outcome.events.is_empty() => {
+                    return done(RowStatus::Unchanged, outcome.position);
+                }
+                Ok(outcome) => return done(RowStatus::Registered, outcome.position),
+                Err(refusal) => refusal,
+            }
+        }
+        Err(e) => explain_check(e, &stream, &decision),
+    };
+    rejected(line, Some(band_id), problem(refusal, false))
+}
+
+fn rejected(line: usize, band_id: Option<String>, problem: Problem) -> RowAnswer {
+    RowAnswer { line, band_id, status: RowStatus::Rejected, position: None, problem: Some(problem.to_json()) }
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Ndjson,
+    Csv,
+}
+
+impl Format {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        if check_content_type(headers, "text/csv").is_ok() {
+            return Ok(Self::Csv);
+        }
+        check_content_type(headers, "application/x-ndjson")
+            .map(|()| Self::Ndjson)
+            .map_err(|_| Problem::new(Kind::UnsupportedMediaType, "Send application/x-ndjson or text/csv."))
+    }
+}
+
+/// The rows of a body, read as they are needed.
+enum Rows {
+    Ndjson { body: Bytes, at: usize, line: usize },
+    Csv { reader: Box<csv::Reader<std::io::Cursor<Bytes>>>, headers: csv::StringRecord },
+}
+
+impl Rows {
+    fn new(format: Format, body: Bytes) -> Result<Self, Problem> {
+        let rows = memchr_lines(&body);
+        if rows > MAX_ROWS + 1 {
+            let detail = format!("The body has more than {MAX_ROWS} rows; split it.");
+            return Err(Problem::new(Kind::BodyTooLarge, detail).with("limit_rows", MAX_ROWS));
+        }
+        match format {
+            Format::Ndjson => Ok(Self::Ndjson { body, at: 0, line: 0 }),
+            Format::Csv => {
+                let mut reader =
+                    csv::ReaderBuilder::new().flexible(false).from_reader(std::io::Cursor::new(body));
+                let headers = reader.headers().map_err(|_| bad_header("is not valid UTF-8 CSV"))?.clone();
+                if !headers.iter().any(|h| matches!(h, "band_id" | "bandId")) {
+                    return Err(bad_header("must have a column band_id"));
+                }
+                Ok(Self::Csv { reader: Box::new(reader), headers })
+            }
+        }
+    }
+
+    fn next_chunk(&mut self) -> Vec<NumberedRow> {
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK {
+            let Some(row) = self.next_row() else { break };
+            chunk.push(row);
+        }
+        chunk
+    }
+
+    fn next_row(&mut self) -> Option<NumberedRow> {
+        match self {
+            Self::Ndjson { body, at, line } => loop {
+                let rest = body.get(*at..).filter(|rest| !rest.is_empty())?;
+                let length = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+                *at += length + 1;
+                *line += 1;
+                let text = rest[..length].trim_ascii();
+                if !text.is_empty() {
+                    return Some((*line, ndjson_row(text)));
+                }
+            },
+            Self::Csv { reader, headers } => {
+                let mut record = csv::StringRecord::new();
+                let line = reader.position().line() as usize;
+                match reader.read_record(&mut record) {
+                    Ok(false) => None,
+                    Ok(true) => Some((line, csv_row(headers, &record))),
+                    Err(e) if e.is_io_error() => None,
+                    Err(e) => {
+                        Some((line, Err(Problem::field("", format!("is not a row of this table: {e}")))))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn memchr_lines(body: &[u8]) -> usize {
+    body.iter().filter(|b| **b == b'\n').count() + 1
+}
+
+fn bad_header(reason: &str) -> Problem {
+    Problem::field("", format!("{reason}: the first row names the columns band_id, event_id and tags"))
+}
+
+fn ndjson_row(text: &[u8]) -> Result<BandRow, Problem> {
+    if text.len() > MAX_LINE_BYTES {
+        return Err(Problem::field("", format!("is longer than {MAX_LINE_BYTES} bytes")));
+    }
+    read_json(text, BodyLimits::default())
+}
+
+fn csv_row(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<BandRow, Problem> {
+    let mut row = BandRow { band_id: String::new(), event_id: None, tags: vec![] };
+    for (name, value) in headers.iter().zip(record.iter()) {
+        match name {
+            "band_id" | "bandId" => row.band_id = value.to_owned(),
+            "event_id" | "eventId" => row.event_id = (!value.is_empty()).then(|| value.to_owned()),
+            "tags" => {
+                row.tags = value.split(';').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect()
+            }
+            other => {
+                let problem = Problem::field(format!("/{other}"), "is no column of this table");
+                return Err(problem);
+            }
+        }
+    }
+    Ok(row)
+}
