@@ -1,4 +1,5 @@
 //! The one integration-test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod flow;
 mod house;

@@ -1,6 +1,7 @@
 //! What tests start and share: databases of their own, servers, clients.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod clock;
 pub mod nats;
 pub mod postgres;
 

@@ -1,0 +1,3 @@
+//! Whole paths through the system, in process.
+
+mod commands;
