@@ -4,6 +4,7 @@
 //! through a working set of typed rows ([`Rows`]); the projector stores a
 //! batch's rows and its checkpoint in one transaction.
 
+pub mod board;
 pub mod projection;
 pub mod testing;
 pub mod working_set;

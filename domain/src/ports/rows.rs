@@ -22,7 +22,7 @@ use crate::ids::TenantId;
 pub const MAX_KEY_BYTES: usize = 1024;
 /// Longest projection or table name: both, a generation and a prefix must fit
 /// in PostgreSQL's 63 bytes.
-pub const MAX_NAME_BYTES: usize = 24;
+pub const MAX_NAME_BYTES: usize = 22;
 /// Most rows that one query of a read may ask for.
 pub const MAX_ROWS: usize = 100_000;
 
@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn names_are_plain() {
         assert!(check_name("tap_analytics").is_ok());
-        for bad in ["", "Taps", "7taps", "a-b", "a\"b", &"x".repeat(25)] {
+        for bad in ["", "Taps", "7taps", "a-b", "a\"b", &"x".repeat(23)] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

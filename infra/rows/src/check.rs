@@ -1,0 +1,80 @@
+//! What every store refuses before it writes or reads.
+
+use std::collections::HashSet;
+
+use domain::ports::rows::{Commit, MAX_KEY_BYTES, MAX_ROWS, Query, RowKey, RowsError, Select, check_name};
+use domain::ports::rows::{TableChanges, TableSpec};
+
+pub fn open(projection: &str, tables: &[TableSpec]) -> Result<(), RowsError> {
+    check_name(projection)?;
+    let mut names = HashSet::new();
+    for table in tables {
+        check_name(table.name)?;
+        if !names.insert(table.name) {
+            return invalid(format!("table {} is declared twice", table.name));
+        }
+        for column in table.columns {
+            check_name(column.name)?;
+            column.path.split('.').try_for_each(check_member)?;
+        }
+    }
+    Ok(())
+}
+
+/// A member of a path stands in SQL text between quotes.
+fn check_member(member: &str) -> Result<(), RowsError> {
+    if !member.is_empty() && member.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Ok(());
+    }
+    invalid(format!("{member:?} is no member name for a column"))
+}
+
+pub fn commit(commit: &Commit) -> Result<(), RowsError> {
+    if commit.to < commit.from {
+        return invalid(format!("a checkpoint does not go back from {} to {}", commit.from, commit.to));
+    }
+    let mut tables = HashSet::new();
+    for changes in &commit.changes {
+        if !tables.insert(&changes.table) {
+            return invalid(format!("table {} stands twice in a commit", changes.table));
+        }
+        keys(changes)?;
+    }
+    Ok(())
+}
+
+fn keys(changes: &TableChanges) -> Result<(), RowsError> {
+    let mut seen = HashSet::with_capacity(changes.puts.len() + changes.deletes.len());
+    for row in changes.puts.iter().map(|p| &p.row).chain(&changes.deletes) {
+        key(row)?;
+        if !seen.insert(row) {
+            return invalid(format!("row {} of {} stands twice in a commit", row.key, changes.table));
+        }
+    }
+    Ok(())
+}
+
+fn key(row: &RowKey) -> Result<(), RowsError> {
+    if row.key.is_empty() || row.key.len() > MAX_KEY_BYTES {
+        return invalid(format!("a key has 1 to {MAX_KEY_BYTES} bytes"));
+    }
+    Ok(())
+}
+
+pub fn queries(queries: &[Query]) -> Result<(), RowsError> {
+    for query in queries {
+        let limit = match &query.select {
+            Select::Key(_) => 1,
+            Select::Range(range) => range.limit,
+            Select::Top { limit, .. } => *limit,
+        };
+        if limit > MAX_ROWS {
+            return invalid(format!("at most {MAX_ROWS} rows can be read at once"));
+        }
+    }
+    Ok(())
+}
+
+fn invalid<T>(reason: String) -> Result<T, RowsError> {
+    Err(RowsError::Invalid(reason))
+}
