@@ -18,8 +18,8 @@ pub enum InvalidId {
     TooLong { max: usize },
     #[error("must not contain {0:?}")]
     Character(char),
-    #[error("must not be \".\" or \"..\"")]
-    Dots,
+    #[error("must not be \".\", \"..\" or \"-\"")]
+    Reserved,
 }
 
 /// A customer of the installation. Lower-case letters, digits, `-` and `_`, so
@@ -68,7 +68,8 @@ impl From<TenantId> for String {
 
 /// Checks an entity id (band, live event, window, …): 1 to 128 bytes of
 /// letters, digits and `-._~:@!$*+=,;()`. No `/`, no space and no control
-/// character, so that ids can be joined with `/` in row keys and paths.
+/// character, so that ids can be joined with `/` in row keys and paths. `-`
+/// alone stands for no id in keys and paths.
 pub fn check_id(id: &str) -> Result<(), InvalidId> {
     if id.is_empty() {
         return Err(InvalidId::Empty);
@@ -76,8 +77,8 @@ pub fn check_id(id: &str) -> Result<(), InvalidId> {
     if id.len() > MAX_ID_BYTES {
         return Err(InvalidId::TooLong { max: MAX_ID_BYTES });
     }
-    if id == "." || id == ".." {
-        return Err(InvalidId::Dots);
+    if matches!(id, "." | ".." | "-") {
+        return Err(InvalidId::Reserved);
     }
     match id.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._~:@!$*+=,;()".contains(*c)) {
         Some(c) => Err(InvalidId::Character(c)),

@@ -1,0 +1,188 @@
+//! Taps of every event, counted: totals and breakdowns, a row a minute, a row
+//! a band, and how many bands two events share.
+//!
+//! What counts is a tap: a GET by a person, as the model [`models::taps`] sees
+//! it. Bots and previews are counted beside taps and in no breakdown but their
+//! own. A tap is counted at the time it happened ([`RecordedEvent::at`]), so
+//! taps may come late and in any order: the rows are the same. Only where a
+//! breakdown overflows its bound does the order decide which names fall under
+//! [`rows::OVERFLOW`].
+//!
+//! Minutes are kept in UTC and made into hours and days when read, in the zone
+//! that the event has then; changing it rewrites nothing. A minute without
+//! taps has no row, so rows grow with the minutes in which an event is tapped.
+
+mod breakdown;
+mod fold;
+pub mod rows;
+#[cfg(test)]
+mod tests;
+
+use domain::ports::rows::{Column, ColumnKind, ModelId, TableSpec};
+use domain::{RecordedEvent, live_event, registry, tap};
+use models::taps::{Classifier, Parameters};
+use serde::Deserialize;
+
+use crate::projection::{ApplyError, Projection, Wanted};
+use crate::working_set::Rows;
+
+pub const NAME: &str = "tap_analytics";
+
+/// [`rows::EventSettings`] by event.
+pub const EVENTS: &str = "events";
+/// [`rows::Summary`] by event.
+pub const SUMMARY: &str = "summary";
+/// [`rows::Referrers`] by event.
+pub const REFERRERS: &str = "referrers";
+/// [`rows::Minute`] by event and minute.
+pub const MINUTES: &str = "minutes";
+/// [`rows::BandTaps`] by event and band, most taps first.
+pub const BANDS: &str = "bands";
+/// [`rows::History`] by band.
+pub const HISTORY: &str = "history";
+/// [`rows::Seen`] by event and visitor.
+pub const VISITORS: &str = "visitors";
+/// [`rows::Shared`] by two events, the smaller id first.
+pub const SHARED: &str = "shared_bands";
+
+/// Taps of bands that belong to no event are counted under this id, which no
+/// event can have.
+pub const NO_EVENT: &str = "-";
+
+const fn column(name: &'static str, kind: ColumnKind) -> Column {
+    Column { name, path: name, kind }
+}
+
+const fn table(name: &'static str, columns: &'static [Column]) -> TableSpec {
+    TableSpec { name, sorted: false, columns }
+}
+
+static TABLES: &[TableSpec] = &[
+    table(
+        EVENTS,
+        &[
+            column("name", ColumnKind::Text),
+            column("time_zone", ColumnKind::Text),
+            column("starts_at", ColumnKind::Time),
+            column("ends_at", ColumnKind::Time),
+        ],
+    ),
+    table(
+        SUMMARY,
+        &[
+            column("event_id", ColumnKind::Text),
+            column("taps", ColumnKind::Integer),
+            column("bots", ColumnKind::Integer),
+            column("previews", ColumnKind::Integer),
+            column("unique_bands", ColumnKind::Integer),
+            column("repeat_bands", ColumnKind::Integer),
+            column("unique_visitors", ColumnKind::Integer),
+            column("first_tap_at", ColumnKind::Time),
+            column("last_tap_at", ColumnKind::Time),
+            column("modes", ColumnKind::Json),
+            column("devices", ColumnKind::Json),
+            column("countries", ColumnKind::Json),
+        ],
+    ),
+    table(REFERRERS, &[column("event_id", ColumnKind::Text), column("hosts", ColumnKind::Json)]),
+    table(
+        MINUTES,
+        &[
+            column("event_id", ColumnKind::Text),
+            column("start", ColumnKind::Time),
+            column("taps", ColumnKind::Integer),
+            column("bots", ColumnKind::Integer),
+            column("previews", ColumnKind::Integer),
+            column("new_bands", ColumnKind::Integer),
+            column("modes", ColumnKind::Json),
+        ],
+    ),
+    TableSpec {
+        name: BANDS,
+        sorted: true,
+        columns: &[
+            column("event_id", ColumnKind::Text),
+            column("band_id", ColumnKind::Text),
+            column("taps", ColumnKind::Integer),
+            column("bots", ColumnKind::Integer),
+            column("previews", ColumnKind::Integer),
+            column("first_tap_at", ColumnKind::Time),
+            column("last_tap_at", ColumnKind::Time),
+        ],
+    },
+    table(HISTORY, &[column("events", ColumnKind::Json)]),
+    table(VISITORS, &[]),
+    table(SHARED, &[column("bands", ColumnKind::Integer)]),
+];
+
+pub struct TapAnalytics {
+    classifier: Classifier,
+}
+
+impl TapAnalytics {
+    pub fn new(parameters: Parameters) -> Self {
+        Self { classifier: Classifier::new(parameters) }
+    }
+}
+
+impl Default for TapAnalytics {
+    fn default() -> Self {
+        Self::new(Parameters::default())
+    }
+}
+
+impl Projection for TapAnalytics {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn model(&self) -> ModelId {
+        let mut model = ModelId::new(models::taps::NAME, models::taps::VERSION);
+        // Parameters are lists of texts and flags, which always serialise.
+        model.parameters = serde_json::to_value(self.classifier.parameters()).unwrap_or_default();
+        model
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        &[tap::TAPPED, tap::PREVIEWED, live_event::SCHEDULED, live_event::DETAILS_CHANGED]
+    }
+
+    fn tables(&self) -> &'static [TableSpec] {
+        TABLES
+    }
+
+    fn prefetch(&self, event: &RecordedEvent, want: &mut Wanted) {
+        if is_tap(event)
+            && let Ok(keys) = registry::decode_payload::<Keys>(event)
+        {
+            let tenant = &event.stream.tenant;
+            let event_id = keys.event_id.as_deref().unwrap_or(NO_EVENT);
+            want.row(BANDS, tenant, &rows::key(event_id, &keys.band_id));
+            want.row(HISTORY, tenant, &keys.band_id);
+            if let Some(visitor) = &keys.visitor {
+                want.row(VISITORS, tenant, &rows::key(event_id, visitor));
+            }
+        }
+    }
+
+    /// Taps count the same in any order, so a broken one holds up no other.
+    fn partition(&self, event: &RecordedEvent) -> String {
+        if is_tap(event) { format!("tap/{}", event.event_id) } else { event.stream.to_string() }
+    }
+
+    fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
+        if is_tap(event) { fold::tap(rows, event, &self.classifier) } else { fold::settings(rows, event) }
+    }
+}
+
+fn is_tap(event: &RecordedEvent) -> bool {
+    matches!(&*event.event_type, tap::TAPPED | tap::PREVIEWED)
+}
+
+/// What the rows of a tap are found by.
+#[derive(Deserialize)]
+struct Keys {
+    band_id: String,
+    event_id: Option<String>,
+    visitor: Option<String>,
+}

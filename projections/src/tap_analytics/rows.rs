@@ -1,0 +1,170 @@
+//! The rows, as they are stored.
+
+use std::collections::BTreeMap;
+
+use domain::tap::Mode;
+use jiff::Timestamp;
+use models::taps::Class;
+use serde::{Deserialize, Serialize};
+
+use crate::working_set::Row;
+
+/// Stands for all names past a breakdown's bound and for unreadable ones.
+pub const OVERFLOW: &str = "(other)";
+/// The request did not say.
+pub const UNKNOWN: &str = "(unknown)";
+/// There was none: no window applied, no page referred.
+pub const NONE: &str = "(none)";
+
+/// Taps of a band that its history keeps.
+pub const HISTORY_TAPS: usize = 100;
+/// Events of a band that its history and the retention figures keep.
+pub const HISTORY_EVENTS: usize = 200;
+
+/// Joins ids into a row's key.
+pub fn key(first: &str, second: &str) -> String {
+    [first, "/", second].concat()
+}
+
+/// Counts by name, in name order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tally(pub BTreeMap<String, u64>);
+
+impl Tally {
+    /// Counts one more. With `bound` names already, a new one is [`OVERFLOW`].
+    pub fn add(&mut self, name: &str, bound: usize) {
+        let name = if self.0.len() < bound || self.0.contains_key(name) { name } else { OVERFLOW };
+        match self.0.get_mut(name) {
+            Some(count) => *count += 1,
+            None => {
+                self.0.insert(name.to_owned(), 1);
+            }
+        }
+    }
+
+    pub fn sum(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSettings {
+    pub name: String,
+    pub time_zone: String,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+}
+
+/// The minute with the most taps, the earliest of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peak {
+    pub start: Timestamp,
+    pub taps: u64,
+}
+
+/// Each breakdown but `bot_classes` adds up to `taps`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    pub event_id: String,
+    pub taps: u64,
+    pub bots: u64,
+    pub previews: u64,
+    /// Bands with a tap.
+    pub unique_bands: u64,
+    /// Bands with more than one.
+    pub repeat_bands: u64,
+    pub unique_visitors: u64,
+    pub first_tap_at: Option<Timestamp>,
+    pub last_tap_at: Option<Timestamp>,
+    pub peak_minute: Option<Peak>,
+    pub modes: Tally,
+    pub windows: Tally,
+    pub devices: Tally,
+    pub os: Tally,
+    pub browsers: Tally,
+    pub countries: Tally,
+    pub languages: Tally,
+    /// Of bots and previews.
+    pub bot_classes: Tally,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referrers {
+    pub event_id: String,
+    pub hosts: Tally,
+}
+
+/// One minute of UTC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minute {
+    pub event_id: String,
+    pub start: Timestamp,
+    pub taps: u64,
+    pub bots: u64,
+    pub previews: u64,
+    /// Bands whose first tap at the event was in this minute.
+    pub new_bands: u64,
+    pub modes: Tally,
+    /// Taps, bots and previews of each ten seconds.
+    pub tens: [[u64; 3]; 6],
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BandTaps {
+    pub event_id: String,
+    pub band_id: String,
+    pub taps: u64,
+    pub bots: u64,
+    pub previews: u64,
+    pub first_tap_at: Option<Timestamp>,
+    pub last_tap_at: Option<Timestamp>,
+    pub modes: Tally,
+}
+
+/// A tap in a band's history; an array in JSON, as there are many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastTap(
+    /// Microseconds since 1970.
+    pub i64,
+    /// Position in the log.
+    pub u64,
+    /// The event, or `-`.
+    pub String,
+    pub Class,
+    pub Mode,
+    pub Option<String>,
+);
+
+/// What a band did, over all events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Taps at each event.
+    pub events: BTreeMap<String, u64>,
+    /// The last [`HISTORY_TAPS`] of any class, oldest first.
+    pub last: Vec<PastTap>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {}
+
+/// How many bands tapped at both events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    pub bands: u64,
+}
+
+impl Row for EventSettings {}
+impl Row for Summary {}
+impl Row for Referrers {}
+impl Row for Minute {}
+impl Row for History {}
+impl Row for Seen {}
+impl Row for Shared {}
+
+impl Row for BandTaps {
+    /// Bands that only bots asked for are in no list of top bands.
+    fn sort_key(&self) -> Option<String> {
+        (self.taps > 0).then(|| format!("{:012}", self.taps))
+    }
+}
