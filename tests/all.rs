@@ -1,5 +1,6 @@
 //! The one integration-test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod faults;
 mod flow;
 mod house;

@@ -1,0 +1,4 @@
+//! What happens when things break.
+
+mod journal;
+mod journal_log;
