@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod nats;
 pub mod postgres;
+pub mod server;
 
 use std::path::PathBuf;
 

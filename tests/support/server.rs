@@ -1,0 +1,111 @@
+//! A `daybook serve` of one's own, in a process of its own, so that it can be
+//! killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// The key that every test server takes: admin of the tenant `default`.
+pub const KEY: &str = "test-key";
+
+pub struct Server {
+    pub url: String,
+    child: Child,
+}
+
+/// The binary under test: `DAYBOOK_BIN`, or the one that cargo put beside the
+/// running test.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("DAYBOOK_BIN") {
+        return Ok(path.into());
+    }
+    let test = std::env::current_exe()?;
+    for folder in test.ancestors().skip(1).take(2) {
+        let path = folder.join("daybook");
+        if path.is_file() {
+            return Ok(path);
+        }
+    }
+    bail!("there is no daybook binary beside {}; build it or set DAYBOOK_BIN", test.display())
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it says where it listens.
+    pub fn start(binary: &Path, data: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env("API_KEYS", KEY)
+            .env("LOG_LEVEL", "warn")
+            .stdout(Stdio::piped());
+        for (name, value) in settings {
+            command.env(name, value);
+        }
+        let mut child = command.spawn().with_context(|| format!("starting {}", binary.display()))?;
+        let stdout = child.stdout.take().context("the server's output")?;
+        for line in BufReader::new(stdout).lines() {
+            if let Some(url) = line?.strip_prefix("listening on ") {
+                return Ok(Self { url: url.to_owned(), child });
+            }
+        }
+        let status = child.wait()?;
+        bail!("the server ended with {status} before it listened");
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// POSTs a command and returns its answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = reqwest::Client::new()
+            .post(format!("{}{path}", self.url))
+            .header("X-API-Key", KEY)
+            .header("Content-Type", "application/json")
+            .body(body.to_string());
+        answer(request).await.with_context(|| format!("POST {path}"))
+    }
+
+    /// GETs what reflects at least `position`.
+    pub async fn get(&self, path: &str, position: u64) -> Result<Value> {
+        let request = reqwest::Client::new()
+            .get(format!("{}{path}", self.url))
+            .header("X-API-Key", KEY)
+            .header("Daybook-At-Least", position.to_string());
+        answer(request).await.with_context(|| format!("GET {path}"))
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Value> {
+    let response = request.send().await?;
+    let status = response.status();
+    let text = response.text().await?;
+    if !status.is_success() {
+        bail!("{status}: {text}");
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
