@@ -250,3 +250,142 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        name: String,
+        #[serde(default)]
+        rows: Vec<Row>,
+        mode: Option<Mode>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Row {
+        id: u32,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Mode {
+        On,
+        Off,
+    }
+
+    /// Kind, pointer and reason of the problem with a body.
+    fn refused(body: &str) -> (Kind, String, String) {
+        let problem = read::<Outer>(body.as_bytes(), 64).unwrap_err();
+        match problem.errors() {
+            [fault] => {
+                let Place::Pointer(pointer) = &fault.place else { panic!("{fault:?}") };
+                (problem.kind(), pointer.clone(), fault.detail.clone())
+            }
+            _ => (problem.kind(), "-".into(), problem.detail().into()),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        use Kind::*;
+        let cases: &[(&str, Kind, &str, &str)] = &[
+            ("", InvalidJson, "-", "The body is not JSON at line 1, column 0: the text ends too early."),
+            (
+                "{\"name\":",
+                InvalidJson,
+                "-",
+                "The body is not JSON at line 1, column 8: the text ends too early.",
+            ),
+            (
+                "{\n \"name\": x}",
+                InvalidJson,
+                "-",
+                "The body is not JSON at line 2, column 10: expected value.",
+            ),
+            (
+                "{\"name\":\"a\"} {}",
+                InvalidJson,
+                "-",
+                "The body is not JSON at line 1, column 14: trailing characters.",
+            ),
+            (
+                "{\"name\":\"a\0\"}",
+                InvalidJson,
+                "-",
+                "The body is not JSON at line 1, column 11: control character (\\u0000-\\u001F) found while parsing a string.",
+            ),
+            ("[]", InvalidField, "", "must be an object"),
+            ("{}", InvalidField, "/name", "is missing"),
+            ("7", InvalidField, "", "must be an object"),
+            ("{\"name\":7}", InvalidField, "/name", "must be a string"),
+            ("{\"name\":null}", InvalidField, "/name", "must be a string"),
+            ("{\"name\":\"a\",\"extra\":1}", UnknownField, "/extra", "is not a field of this operation"),
+            ("{\"name\":\"a\",\"x/y~\":1}", UnknownField, "/x~1y~0", "is not a field of this operation"),
+            ("{\"name\":\"a\",\"rows\":{}}", InvalidField, "/rows", "must be an array"),
+            (
+                "{\"name\":\"a\",\"rows\":[{\"id\":1},{\"id\":-1}]}",
+                InvalidField,
+                "/rows/1/id",
+                "must be a whole number that is not negative and not too large",
+            ),
+            ("{\"name\":\"a\",\"rows\":[{}]}", InvalidField, "/rows/0/id", "is missing"),
+            (
+                "{\"name\":\"a\",\"rows\":[{\"id\":1,\"z\":2}]}",
+                UnknownField,
+                "/rows/0/z",
+                "is not a field of this operation",
+            ),
+            ("{\"name\":\"a\",\"mode\":\"dim\"}", InvalidField, "/mode", "must be one of \"on\" or \"off\""),
+            ("{\"name\":\"a\",\"name\":\"b\"}", InvalidJson, "/name", "occurs twice in its object"),
+            ("{\"rows\":[{\"id\":1,\"id\":1}]}", InvalidJson, "/rows/0/id", "occurs twice in its object"),
+            ("{\"name\":\"a\\u0000b\"}", InvalidField, "/name", "must not contain the NUL character"),
+            (
+                "{\"name\":\"\\ud800\"}",
+                InvalidJson,
+                "-",
+                "The body is not JSON at line 1, column 16: unexpected end of hex escape.",
+            ),
+            (
+                "{\"name\":1e999}",
+                InvalidJson,
+                "-",
+                "The body is not JSON at line 1, column 13: number out of range.",
+            ),
+        ];
+        for (body, kind, pointer, reason) in cases {
+            let wanted = (*kind, pointer.to_string(), reason.to_string());
+            assert_eq!(refused(body), wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit_of_its_own() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(read::<serde_json::Value>(nested(64).as_bytes(), 64).is_ok());
+        for depth in [65, 127, 128, 1_000, 1_000_000] {
+            let problem = read::<serde_json::Value>(nested(depth).as_bytes(), 64).unwrap_err();
+            assert_eq!(problem.kind(), Kind::TooDeep, "{depth}");
+        }
+        let most = read::<serde_json::Value>(nested(121).as_bytes(), usize::MAX).unwrap_err();
+        assert_eq!(most.kind(), Kind::TooDeep);
+    }
+
+    #[test]
+    fn a_long_text_is_not_given_back() {
+        let body = format!("{{\"name\":\"a\",\"{}\":1}}", "x".repeat(1 << 20));
+        let problem = read::<Outer>(body.as_bytes(), 64).unwrap_err();
+        assert!(problem.to_json().to_string().len() < 4_096);
+    }
+
+    #[test]
+    fn invalid_utf8_names_the_byte() {
+        let problem = read::<Outer>(b"{\"name\":\"\xff\"}", 64).unwrap_err();
+        assert_eq!(problem.detail(), "The body is not valid UTF-8 at byte 9.");
+    }
+}

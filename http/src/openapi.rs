@@ -1,0 +1,113 @@
+//! The API's document (`/openapi.json`, OpenAPI 3.1) and a page to browse it
+//! (`/docs`) that loads nothing from elsewhere.
+
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response as ResponseDoc,
+    ResponseBuilder, SecurityRequirement,
+};
+
+const PAGE: &str = include_str!("../assets/docs.html");
+const SCRIPT: &str = include_str!("../assets/docs.js");
+const STYLE: &str = include_str!("../assets/docs.css");
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// One document of several crates' parts. Operations need a key unless they
+/// say otherwise (`security(())`), and each may answer with a problem.
+pub fn document(version: &str, description: &str, parts: Vec<OpenApi>) -> OpenApi {
+    let info = InfoBuilder::new().title("Daybook").version(version).description(Some(description)).build();
+    let mut whole = OpenApiBuilder::new().info(info).build();
+    for part in parts {
+        whole.merge(part);
+    }
+    let components = whole.components.get_or_insert_with(Components::new);
+    components
+        .add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.schemas.insert("Problem".into(), RefOr::T(problem_schema()));
+    components.responses.insert("Problem".into(), RefOr::T(problem_response()));
+    let none: [&str; 0] = [];
+    whole.security =
+        Some(vec![SecurityRequirement::new("key", none), SecurityRequirement::new("bearer", none)]);
+    for item in whole.paths.paths.values_mut() {
+        for operation in operations(item) {
+            let responses = &mut operation.responses.responses;
+            responses
+                .entry("default".into())
+                .or_insert_with(|| RefOr::Ref(Ref::from_response_name("Problem")));
+        }
+    }
+    whole
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let all =
+        [&mut item.get, &mut item.head, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+    all.into_iter().flatten()
+}
+
+fn problem_schema() -> Schema {
+    let text = |about: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+    let fault = ObjectBuilder::new()
+        .property("pointer", text("JSON pointer into the body."))
+        .property("parameter", text("Query or path parameter."))
+        .property("header", text("Request header."))
+        .property("detail", text("What is wrong there."))
+        .required("detail");
+    ObjectBuilder::new()
+        .description(Some("A problem document of RFC 9457."))
+        .property("type", text("Stable relative reference; leads to an explanation."))
+        .property("title", text("What kind of problem this is."))
+        .property("status", ObjectBuilder::new().schema_type(Type::Integer))
+        .property("detail", text("What is wrong with this request."))
+        .property("request_id", text("Names the request in the server's log."))
+        .property("errors", utoipa::openapi::schema::ArrayBuilder::new().items(fault))
+        .required("type")
+        .required("title")
+        .required("status")
+        .required("detail")
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .into()
+}
+
+fn problem_response() -> ResponseDoc {
+    let example = json!({
+        "type": "/problems/invalid-field",
+        "title": "A field is not acceptable",
+        "status": 422,
+        "detail": "/starts_at is missing",
+        "errors": [{"pointer": "/starts_at", "detail": "is missing"}],
+        "request_id": "0197c0de-0000-7000-8000-000000000001"
+    });
+    let content =
+        ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).example(Some(example)).build();
+    ResponseBuilder::new().description("A problem").content("application/problem+json", content).build()
+}
+
+/// Serves the document and the page.
+pub fn routes(document: &OpenApi) -> Result<Router, serde_json::Error> {
+    let json = document.to_json()?;
+    Ok(Router::new()
+        .route("/openapi.json", get(move || asset("application/json", json.clone())))
+        .route("/docs", get(|| asset("text/html; charset=utf-8", PAGE)))
+        .route("/docs/docs.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)))
+        .route("/docs/docs.css", get(|| asset("text/css; charset=utf-8", STYLE))))
+}
+
+async fn asset(kind: &'static str, body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
