@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod projection;
+pub mod projector;
 pub mod tap_analytics;
 pub mod testing;
 pub mod working_set;

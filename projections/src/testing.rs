@@ -84,7 +84,7 @@ pub fn fold(
         }
         let changes = rows.changes()?;
         store.store(&changes);
-        rows.committed(&changes);
+        rows.committed();
     }
     Ok(store)
 }

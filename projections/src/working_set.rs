@@ -3,7 +3,7 @@
 //! bounds.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::TenantId;
@@ -67,14 +67,36 @@ struct Entry {
     /// The batch that used it last.
     used: u64,
     bytes: usize,
+    /// What was stored is not exactly the value; it has to be read again.
+    stored_differs: bool,
 }
 
 type Table = HashMap<TenantId, HashMap<Arc<str>, Entry>>;
 
+/// Where a changed row is.
+struct Place {
+    table: &'static str,
+    tenant: TenantId,
+    key: Arc<str>,
+}
+
+/// What the caller of [`Rows::load`] is going to do.
+enum Touch {
+    Read,
+    /// Change the row if there is one.
+    Change,
+    /// Change the row, or this new one.
+    Create(fn() -> Box<dyn Slot>),
+}
+
 pub struct Rows {
     tables: HashMap<&'static str, Table>,
+    /// Rows changed by this batch, in the order of their first change.
+    dirty: Vec<Place>,
     fetch: Box<dyn Fetch>,
     bounds: Bounds,
+    count: usize,
+    bytes: usize,
     batch: u64,
     /// Set once the store failed, whatever the projection made of the error.
     failed: Option<RowsError>,
@@ -82,7 +104,16 @@ pub struct Rows {
 
 impl Rows {
     pub fn new(fetch: Box<dyn Fetch>, bounds: Bounds) -> Self {
-        Self { tables: HashMap::new(), fetch, bounds, batch: 0, failed: None }
+        Self {
+            tables: HashMap::new(),
+            dirty: Vec::new(),
+            fetch,
+            bounds,
+            count: 0,
+            bytes: 0,
+            batch: 0,
+            failed: None,
+        }
     }
 
     pub fn get<T: Row>(
@@ -91,13 +122,7 @@ impl Rows {
         tenant: &TenantId,
         key: &str,
     ) -> Result<Option<&T>, ApplyError> {
-        match &self.load::<T>(table, tenant, key)?.value {
-            Value::Typed(slot) => {
-                let any: &dyn Any = slot.as_ref();
-                any.downcast_ref().map(Some).ok_or_else(|| other_type(table, key))
-            }
-            _ => Ok(None),
-        }
+        Ok(self.load(table, tenant, key, Touch::Read)?.map(|row: &mut T| &*row))
     }
 
     /// The row to be changed. It is written at the end of the batch.
@@ -107,14 +132,7 @@ impl Rows {
         tenant: &TenantId,
         key: &str,
     ) -> Result<Option<&mut T>, ApplyError> {
-        let entry = self.load::<T>(table, tenant, key)?;
-        match &mut entry.value {
-            Value::Typed(slot) => {
-                entry.dirty = true;
-                typed(slot, table, key).map(Some)
-            }
-            _ => Ok(None),
-        }
+        self.load(table, tenant, key, Touch::Change)
     }
 
     pub fn entry_or_default<T: Row + Default>(
@@ -123,15 +141,8 @@ impl Rows {
         tenant: &TenantId,
         key: &str,
     ) -> Result<&mut T, ApplyError> {
-        let entry = self.load::<T>(table, tenant, key)?;
-        entry.dirty = true;
-        if matches!(entry.value, Value::Absent) {
-            entry.value = Value::Typed(Box::new(T::default()));
-        }
-        match &mut entry.value {
-            Value::Typed(slot) => typed(slot, table, key),
-            _ => Err(other_type(table, key)),
-        }
+        let create = Touch::Create(|| Box::new(T::default()));
+        self.load(table, tenant, key, create)?.ok_or_else(|| other_type(table, key))
     }
 
     pub fn put<T: Row>(
@@ -156,53 +167,67 @@ impl Rows {
         value: Value,
     ) -> Result<(), ApplyError> {
         check_key(key)?;
+        if !self.knows(table, tenant, key) {
+            self.insert(table, RowKey { tenant: tenant.clone(), key: key.into() }, Value::Absent);
+        }
         let used = self.batch;
-        let rows = self.rows_of(table, tenant);
-        match rows.get_mut(key) {
-            Some(entry) => {
-                entry.value = value;
-                entry.dirty = true;
-                entry.used = used;
-            }
-            None => {
-                rows.insert(key.into(), Entry { value, dirty: true, used, bytes: 0 });
-            }
+        if let Some(entry) = find(&mut self.tables, table, tenant, key) {
+            entry.value = value;
+            entry.used = used;
+            mark(&mut self.dirty, entry, table, tenant, key);
         }
         Ok(())
     }
 
-    fn rows_of(&mut self, table: &'static str, tenant: &TenantId) -> &mut HashMap<Arc<str>, Entry> {
-        let tenants = self.tables.entry(table).or_default();
-        if !tenants.contains_key(tenant) {
-            tenants.insert(tenant.clone(), HashMap::new());
-        }
-        tenants.entry(tenant.clone()).or_default()
+    fn knows(&self, table: &str, tenant: &TenantId, key: &str) -> bool {
+        self.tables.get(table).and_then(|t| t.get(tenant)).is_some_and(|rows| rows.contains_key(key))
     }
 
-    /// The entry, typed if there is a row, fetched if it was not in memory.
+    fn insert(&mut self, table: &'static str, row: RowKey, value: Value) {
+        let bytes = match &value {
+            Value::Text(text) => text.len(),
+            _ => 0,
+        };
+        let entry = Entry { value, dirty: false, used: self.batch, bytes, stored_differs: false };
+        self.count += 1;
+        self.bytes += cost(&entry);
+        let tenants = self.tables.entry(table).or_default();
+        tenants.entry(row.tenant).or_default().insert(row.key, entry);
+    }
+
+    /// The row, typed, fetched if it was not in memory.
     fn load<T: Row>(
         &mut self,
         table: &'static str,
         tenant: &TenantId,
         key: &str,
-    ) -> Result<&mut Entry, ApplyError> {
-        let used = self.batch;
-        let known = self.tables.get(table).and_then(|t| t.get(tenant)).is_some_and(|r| r.contains_key(key));
-        if !known {
+        touch: Touch,
+    ) -> Result<Option<&mut T>, ApplyError> {
+        if !self.knows(table, tenant, key) {
             check_key(key)?;
-            let row = RowKey { tenant: tenant.clone(), key: key.into() };
-            self.fetch_into(table, vec![row])?;
+            self.fetch_into(table, vec![RowKey { tenant: tenant.clone(), key: key.into() }])?;
         }
-        let Some(entry) = self.rows_of(table, tenant).get_mut(key) else {
-            return Err(RowsError::Unavailable("the row was not answered".into()).into());
-        };
+        let used = self.batch;
+        let Some(entry) = find(&mut self.tables, table, tenant, key) else { return Ok(None) };
         entry.used = used;
         if let Value::Text(text) = &entry.value {
             let value: T = serde_json::from_str(text)
                 .map_err(|e| ApplyError::Event(format!("row {key} of {table} does not read back: {e}")))?;
             entry.value = Value::Typed(Box::new(value));
         }
-        Ok(entry)
+        if let (Value::Absent, Touch::Create(new)) = (&entry.value, &touch) {
+            entry.value = Value::Typed(new());
+        }
+        if !matches!(entry.value, Value::Absent) && !matches!(touch, Touch::Read) {
+            mark(&mut self.dirty, entry, table, tenant, key);
+        }
+        match &mut entry.value {
+            Value::Typed(slot) => {
+                let any: &mut dyn Any = slot.as_mut();
+                any.downcast_mut().map(Some).ok_or_else(|| other_type(table, key))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn fetch_into(&mut self, table: &'static str, keys: Vec<RowKey>) -> Result<(), RowsError> {
@@ -213,29 +238,22 @@ impl Rows {
                 return Err(e);
             }
         };
-        let used = self.batch;
         for (row, doc) in keys.into_iter().zip(docs) {
-            let bytes = doc.as_ref().map_or(0, String::len);
-            let value = doc.map_or(Value::Absent, Value::Text);
-            let entry = Entry { value, dirty: false, used, bytes };
-            self.rows_of(table, &row.tenant).insert(row.key, entry);
+            self.insert(table, row, doc.map_or(Value::Absent, Value::Text));
         }
         Ok(())
     }
 
     /// Fetches what is wanted and not in memory, table by table.
-    pub fn prefetch(&mut self, mut wanted: Wanted) -> Result<(), RowsError> {
-        wanted.rows.sort_unstable();
-        wanted.rows.dedup();
-        let mut missing: HashMap<&'static str, Vec<RowKey>> = HashMap::new();
+    pub fn prefetch(&mut self, wanted: Wanted) -> Result<(), RowsError> {
+        let mut missing: HashMap<&'static str, HashSet<RowKey>> = HashMap::new();
         for (table, row) in wanted.rows {
-            let rows = self.rows_of(table, &row.tenant);
-            if !rows.contains_key(&row.key) && check_key(&row.key).is_ok() {
-                missing.entry(table).or_default().push(row);
+            if !self.knows(table, &row.tenant, &row.key) && check_key(&row.key).is_ok() {
+                missing.entry(table).or_default().insert(row);
             }
         }
         for (table, keys) in missing {
-            self.fetch_into(table, keys)?;
+            self.fetch_into(table, keys.into_iter().collect())?;
         }
         Ok(())
     }
@@ -246,138 +264,122 @@ impl Rows {
     }
 
     /// What the batch changed, in a fixed order.
-    pub fn changes(&self) -> Result<Vec<TableChanges>, ApplyError> {
-        let mut out = Vec::new();
-        let mut names: Vec<_> = self.tables.keys().copied().collect();
-        names.sort_unstable();
-        for name in names {
-            let mut changes = TableChanges { table: name.into(), ..TableChanges::default() };
-            for (tenant, rows) in &self.tables[name] {
-                for (key, entry) in rows.iter().filter(|(_, e)| e.dirty) {
-                    let row = RowKey { tenant: tenant.clone(), key: key.clone() };
-                    match &entry.value {
-                        Value::Typed(slot) => changes.puts.push(put(row, slot.as_ref())?),
-                        _ => changes.deletes.push(row),
-                    }
+    pub fn changes(&mut self) -> Result<Vec<TableChanges>, ApplyError> {
+        let mut tables: BTreeMap<&'static str, TableChanges> = BTreeMap::new();
+        for Place { table, tenant, key } in &self.dirty {
+            let Some(entry) = find(&mut self.tables, table, tenant, key) else { continue };
+            let row = RowKey { tenant: tenant.clone(), key: key.clone() };
+            let changes = tables.entry(table).or_default();
+            self.bytes -= entry.bytes;
+            entry.bytes = 0;
+            match &entry.value {
+                Value::Typed(slot) => {
+                    let (put, differs) = put(row, slot.as_ref())?;
+                    entry.bytes = put.doc.len();
+                    entry.stored_differs = differs;
+                    changes.puts.push(put);
                 }
+                _ => changes.deletes.push(row),
             }
+            self.bytes += entry.bytes;
+        }
+        let sorted = |(name, mut changes): (&str, TableChanges)| {
+            changes.table = name.into();
             changes.puts.sort_unstable_by(|a, b| a.row.cmp(&b.row));
             changes.deletes.sort_unstable();
-            if !changes.puts.is_empty() || !changes.deletes.is_empty() {
-                out.push(changes);
-            }
-        }
-        Ok(out)
+            changes
+        };
+        Ok(tables.into_iter().map(sorted).collect())
     }
 
     /// The changes are stored: they are clean now. Rows that were not used for
     /// longest go if there are too many.
-    pub fn committed(&mut self, changes: &[TableChanges]) {
-        for table in changes {
-            for p in &table.puts {
-                self.settle(&table.table, &p.row, p.doc.len());
-                if p.doc.contains('\u{fffd}') {
-                    // It may read back differently; see `put`.
-                    self.forget(&table.table, &p.row);
-                }
-            }
-            for row in &table.deletes {
-                self.settle(&table.table, row, 0);
+    pub fn committed(&mut self) {
+        for place in std::mem::take(&mut self.dirty) {
+            match find(&mut self.tables, place.table, &place.tenant, &place.key) {
+                Some(entry) if entry.stored_differs => self.forget(&place),
+                Some(entry) => entry.dirty = false,
+                None => {}
             }
         }
         self.batch += 1;
         self.shrink();
     }
 
-    fn settle(&mut self, table: &str, row: &RowKey, bytes: usize) {
-        let entry = self
-            .tables
-            .get_mut(table)
-            .and_then(|t| t.get_mut(&row.tenant))
-            .and_then(|rows| rows.get_mut(&row.key));
-        if let Some(entry) = entry {
-            entry.dirty = false;
-            entry.bytes = bytes;
-        }
-    }
-
-    fn forget(&mut self, table: &str, row: &RowKey) {
-        if let Some(rows) = self.tables.get_mut(table).and_then(|t| t.get_mut(&row.tenant)) {
-            rows.remove(&row.key);
+    fn forget(&mut self, place: &Place) {
+        let rows = self.tables.get_mut(place.table).and_then(|t| t.get_mut(&place.tenant));
+        if let Some(entry) = rows.and_then(|rows| rows.remove(&place.key)) {
+            self.count -= 1;
+            self.bytes -= cost(&entry);
         }
     }
 
     /// Forgets what the batch changed; clean rows stay.
     pub fn discard(&mut self) {
-        self.retain(|e| !e.dirty);
+        for place in std::mem::take(&mut self.dirty) {
+            self.forget(&place);
+        }
         self.failed = None;
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.tables.clear();
-        self.failed = None;
-    }
-
-    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+    /// Down to three quarters of the bounds, so that this is seldom done.
+    fn shrink(&mut self) {
+        if self.count <= self.bounds.rows && self.bytes <= self.bounds.bytes {
+            return;
+        }
+        let (rows, room) = (self.bounds.rows / 4 * 3, self.bounds.bytes / 4 * 3);
+        let mut by_batch: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+        for entry in self.tables.values().flat_map(HashMap::values).flat_map(HashMap::values) {
+            let sum = by_batch.entry(entry.used).or_default();
+            sum.0 += 1;
+            sum.1 += cost(entry);
+        }
+        let mut oldest = 0;
+        for (batch, (count, bytes)) in by_batch {
+            if self.count <= rows && self.bytes <= room {
+                break;
+            }
+            self.count -= count;
+            self.bytes -= bytes;
+            oldest = batch;
+        }
         for tenants in self.tables.values_mut() {
             for rows in tenants.values_mut() {
-                rows.retain(|_, entry| keep(entry));
+                rows.retain(|_, entry| entry.used > oldest);
             }
             tenants.retain(|_, rows| !rows.is_empty());
         }
     }
 
-    fn shrink(&mut self) {
-        let entries = || self.tables.values().flat_map(HashMap::values).flat_map(HashMap::values);
-        let (mut count, mut bytes) = (0, 0);
-        for entry in entries() {
-            count += 1;
-            bytes += cost(entry);
-        }
-        if count <= self.bounds.rows && bytes <= self.bounds.bytes {
-            return;
-        }
-        // Down to three quarters, so that this is not done for every batch.
-        let (rows, room) = (self.bounds.rows / 4 * 3, self.bounds.bytes / 4 * 3);
-        let mut by_batch: std::collections::BTreeMap<u64, (usize, usize)> = Default::default();
-        for entry in entries() {
-            let sum = by_batch.entry(entry.used).or_default();
-            sum.0 += 1;
-            sum.1 += cost(entry);
-        }
-        let mut oldest = u64::MAX;
-        for (batch, (n, size)) in by_batch {
-            if count <= rows && bytes <= room {
-                break;
-            }
-            count -= n;
-            bytes -= size;
-            oldest = batch;
-        }
-        if oldest != u64::MAX {
-            self.retain(|e| e.used > oldest);
-        }
-    }
-
     /// Rows in memory.
     pub fn len(&self) -> usize {
-        self.tables.values().flat_map(HashMap::values).map(HashMap::len).sum()
+        self.count
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.count == 0
+    }
+}
+
+fn find<'a>(
+    tables: &'a mut HashMap<&'static str, Table>,
+    table: &str,
+    tenant: &TenantId,
+    key: &str,
+) -> Option<&'a mut Entry> {
+    tables.get_mut(table)?.get_mut(tenant)?.get_mut(key)
+}
+
+fn mark(dirty: &mut Vec<Place>, entry: &mut Entry, table: &'static str, tenant: &TenantId, key: &str) {
+    if !entry.dirty {
+        entry.dirty = true;
+        dirty.push(Place { table, tenant: tenant.clone(), key: key.into() });
     }
 }
 
 /// A typed value takes about as much as its text, its entry the rest.
 fn cost(entry: &Entry) -> usize {
     entry.bytes + 128
-}
-
-fn typed<'a, T: Row>(slot: &'a mut Box<dyn Slot>, table: &str, key: &str) -> Result<&'a mut T, ApplyError> {
-    let any: &mut dyn Any = slot.as_mut();
-    any.downcast_mut().ok_or_else(|| other_type(table, key))
 }
 
 fn other_type(table: &str, key: &str) -> ApplyError {
@@ -392,14 +394,16 @@ fn check_key(key: &str) -> Result<(), ApplyError> {
 }
 
 /// PostgreSQL keeps no NUL in text; it becomes U+FFFD on every store alike.
-fn put(row: RowKey, slot: &dyn Slot) -> Result<RowPut, ApplyError> {
+/// True if that was so.
+fn put(row: RowKey, slot: &dyn Slot) -> Result<(RowPut, bool), ApplyError> {
     let fail = |e: serde_json::Error| ApplyError::Event(format!("row {} is no JSON: {e}", row.key));
     let mut doc = slot.to_json().map_err(fail)?;
-    if doc.contains("\\u0000") {
+    let differs = doc.contains("\\u0000");
+    if differs {
         doc = without_nul(&doc);
     }
     let sort = slot.sort().map(|s| if s.contains('\0') { s.replace('\0', "\u{fffd}") } else { s });
-    Ok(RowPut { row, sort, doc })
+    Ok((RowPut { row, sort, doc }, differs))
 }
 
 /// Replaces the escape `\u0000` where the backslash is not itself escaped.

@@ -117,6 +117,8 @@ pub struct Lease {
     pub generation: GenerationId,
     pub owner: Arc<str>,
     pub epoch: u64,
+    /// The checkpoint when the epoch began.
+    pub position: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,7 +163,8 @@ pub struct Commit {
     pub from: u64,
     pub to: u64,
     pub changes: Vec<TableChanges>,
-    /// Stored, or replaced where partition and position are the same.
+    /// Stored, or replaced where the position is the same. One with an error
+    /// ends the retry that was asked for its partition.
     pub parked: Vec<DeadLetter>,
     /// Positions that wait no longer.
     pub unparked: Vec<u64>,

@@ -94,7 +94,12 @@ impl RowStore for MemoryRows {
         held.epoch += 1;
         held.owner = owner.into();
         held.expires = Some(now + ttl);
-        Ok(Lease { generation: generation.clone(), owner: owner.into(), epoch: held.epoch })
+        Ok(Lease {
+            generation: generation.clone(),
+            owner: owner.into(),
+            epoch: held.epoch,
+            position: held.position,
+        })
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), RowsError> {
@@ -143,6 +148,10 @@ impl RowStore for MemoryRows {
             }
         }
         for letter in commit.parked {
+            if letter.error.is_some() {
+                let same = |p: &&mut ParkedEvent| p.letter.partition == letter.partition;
+                held.parked.values_mut().filter(same).for_each(|p| p.retry_requested = false);
+            }
             let attempts = held.parked.get(&letter.position).map_or(0, |p| p.attempts);
             let attempts = attempts + u32::from(letter.error.is_some());
             held.parked.insert(letter.position, ParkedEvent { letter, attempts, retry_requested: false });

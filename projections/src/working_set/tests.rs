@@ -26,7 +26,7 @@ fn rows(store: &MemoryRows, max: usize) -> Rows {
 fn save(rows: &mut Rows, store: &MemoryRows) {
     let changes = rows.changes().unwrap();
     store.store(&changes);
-    rows.committed(&changes);
+    rows.committed();
 }
 
 #[test]

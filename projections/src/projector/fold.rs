@@ -1,0 +1,143 @@
+//! Folding one batch, with events that fail set aside.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use domain::RecordedEvent;
+use domain::ports::rows::{DeadLetter, RowsError, TableChanges};
+
+use crate::projection::{ApplyError, Projection, Wanted};
+use crate::working_set::Rows;
+
+/// A batch with more failures ends before the next one, so that folding it
+/// again and again has a bound.
+const MAX_FAILURES: usize = 16;
+
+/// What a batch comes to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Folded {
+    pub changes: Vec<TableChanges>,
+    pub parked: Vec<DeadLetter>,
+    /// The checkpoint after it.
+    pub through: u64,
+}
+
+struct Failure {
+    /// Among the batch's events.
+    index: usize,
+    error: String,
+}
+
+/// Folds the events into `rows`. An event that fails, and all of its partition
+/// after it, is parked and leaves no trace in the rows: the batch is folded
+/// again without them.
+pub fn fold(
+    projection: &dyn Projection,
+    rows: &mut Rows,
+    parked: &HashSet<String>,
+    events: &[RecordedEvent],
+    through: u64,
+) -> Result<Folded, RowsError> {
+    let mut failures: HashMap<String, Failure> = HashMap::new();
+    let (mut events, mut through) = (events, through);
+    loop {
+        let waits = |index: usize, event: &RecordedEvent| {
+            let partition =
+                (!parked.is_empty() || !failures.is_empty()).then(|| projection.partition(event))?;
+            let error = match failures.get(&partition) {
+                Some(failure) if index < failure.index => return None,
+                Some(failure) if index == failure.index => Some(failure.error.clone()),
+                Some(_) => None,
+                None if parked.contains(&partition) => None,
+                None => return None,
+            };
+            Some(letter(event, partition, error))
+        };
+        match attempt(projection, rows, events, waits)? {
+            Ok(parked) => return Ok(Folded { changes: changes(rows)?, parked, through }),
+            Err(failure) if failures.len() == MAX_FAILURES => {
+                through = events[failure.index].position - 1;
+                events = &events[..failure.index];
+            }
+            Err(failure) => {
+                failures.insert(projection.partition(&events[failure.index]), failure);
+            }
+        }
+        rows.discard();
+    }
+}
+
+/// Applies a parked partition's events as far as they go. Returns how many,
+/// and why the next one failed if one did.
+pub fn refold(
+    projection: &dyn Projection,
+    rows: &mut Rows,
+    events: &[RecordedEvent],
+) -> Result<(usize, Vec<TableChanges>, Option<String>), RowsError> {
+    let Err(failure) = attempt(projection, rows, events, |_, _| None)? else {
+        return Ok((events.len(), changes(rows)?, None));
+    };
+    rows.discard();
+    // The same events succeeded a moment ago.
+    let again = attempt(projection, rows, &events[..failure.index], |_, _| None)?;
+    if again.is_err() {
+        rows.discard();
+        return Ok((0, Vec::new(), Some(failure.error)));
+    }
+    Ok((failure.index, changes(rows)?, Some(failure.error)))
+}
+
+/// Applies every event that does not wait, up to the first that fails.
+fn attempt(
+    projection: &dyn Projection,
+    rows: &mut Rows,
+    events: &[RecordedEvent],
+    waits: impl Fn(usize, &RecordedEvent) -> Option<DeadLetter>,
+) -> Result<Result<Vec<DeadLetter>, Failure>, RowsError> {
+    let mut wanted = Wanted::default();
+    for event in events {
+        projection.prefetch(event, &mut wanted);
+    }
+    rows.prefetch(wanted)?;
+    let mut parked = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        if let Some(letter) = waits(index, event) {
+            parked.push(letter);
+            continue;
+        }
+        let applied = apply(projection, rows, event);
+        if let Some(error) = rows.failure() {
+            return Err(error);
+        }
+        match applied {
+            Ok(()) => {}
+            Err(ApplyError::Store(error)) => return Err(error),
+            Err(ApplyError::Event(error)) => return Ok(Err(Failure { index, error })),
+        }
+    }
+    Ok(Ok(parked))
+}
+
+/// A panic is a failure of its event: the rows it may have left half changed
+/// are discarded as after any other.
+fn apply(projection: &dyn Projection, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
+    catch_unwind(AssertUnwindSafe(|| projection.apply(rows, event))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(ApplyError::Event(format!("panicked: {}", text.unwrap_or_default())))
+    })
+}
+
+fn changes(rows: &mut Rows) -> Result<Vec<TableChanges>, RowsError> {
+    rows.changes().map_err(|e| RowsError::Invalid(e.to_string()))
+}
+
+fn letter(event: &RecordedEvent, partition: String, error: Option<String>) -> DeadLetter {
+    DeadLetter {
+        tenant: event.stream.tenant.clone(),
+        partition,
+        position: event.position,
+        event_type: event.event_type.to_string(),
+        error,
+    }
+}

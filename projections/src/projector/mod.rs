@@ -1,0 +1,161 @@
+//! The projector: follows the log with one projection and keeps its rows.
+//!
+//! One owner at a time works on a generation, under a lease with an epoch that
+//! every commit checks. Whatever fails, the next attempt starts from the
+//! stored checkpoint; nothing in memory is trusted across it.
+
+mod fold;
+mod gauges;
+mod session;
+
+pub use fold::{Folded, fold};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::log::{EventLog, LogError};
+use domain::ports::rows::{Lease, ModelId, RowStore, RowsError};
+use tokio_util::sync::CancellationToken;
+
+use crate::board::{Backoff, Board, Progress};
+use crate::projection::Projection;
+use crate::working_set::Bounds;
+use session::Session;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Differs for every start of every process.
+    pub owner: String,
+    pub lease: Duration,
+    /// Events folded and committed together while catching up.
+    pub batch: usize,
+    /// How long to gather events after a batch that was not full.
+    pub linger: Duration,
+    pub memory: Bounds,
+}
+
+impl Options {
+    pub fn new(owner: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            lease: Duration::from_secs(10),
+            batch: 10_000,
+            linger: Duration::from_millis(5),
+            memory: Bounds::default(),
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("the rows were built by {stored}, this is {ours}; build a new generation")]
+    Model { stored: ModelId, ours: ModelId },
+    #[error("the fold broke off: {0}")]
+    Fold(String),
+}
+
+#[derive(Clone)]
+pub struct Projector {
+    pub log: Arc<dyn EventLog>,
+    pub rows: Arc<dyn RowStore>,
+    pub board: Arc<Board>,
+    pub options: Options,
+}
+
+impl Projector {
+    /// Keeps the projection's rows until it is cancelled; then it finishes the
+    /// batch it is at.
+    pub async fn run(&self, projection: Arc<dyn Projection>, cancel: CancellationToken) {
+        let progress = self.board.of(projection.name());
+        let mut pause = backoff();
+        while !cancel.is_cancelled() {
+            let before = progress.position();
+            let ended = self.lead(&projection, &progress, &cancel).await;
+            progress.set(|a| a.leading = false);
+            if progress.position() != before {
+                pause = backoff();
+            }
+            let delay = match ended {
+                Ok(()) => return,
+                Err(Halt::Rows(RowsError::LeaseHeld { remaining, .. })) => {
+                    progress.set(|a| a.error = None);
+                    remaining.clamp(Duration::from_millis(10), Duration::from_secs(1))
+                }
+                Err(error) => {
+                    tracing::warn!(projection = projection.name(), %error, "projector stopped; trying again");
+                    progress.set(|a| a.error = Some(error.to_string()));
+                    pause.delay()
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Takes the lease and works until it is cancelled or something fails.
+    async fn lead(
+        &self,
+        projection: &Arc<dyn Projection>,
+        progress: &Arc<Progress>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let ours = projection.model();
+        let generation = self.rows.open(projection.name(), &ours, projection.tables()).await?;
+        if generation.model != ours {
+            return Err(Halt::Model { stored: generation.model, ours });
+        }
+        let lease = self.rows.acquire(&generation.id, &self.options.owner, self.options.lease).await?;
+        let renewal = self.keep(lease.clone());
+        let mut session = Session::open(self, projection.clone(), progress.clone(), lease.clone()).await?;
+        progress.set(|a| a.leading = true);
+        let ended = tokio::select! {
+            // A batch that is being committed is finished or rolled back by
+            // the store; the session's memory is thrown away either way.
+            () = renewal.lost.cancelled() => Err(RowsError::LeaseLost.into()),
+            ended = session.follow(cancel) => ended,
+        };
+        drop(renewal);
+        if let Err(error) = self.rows.release(&lease).await {
+            tracing::debug!(projection = projection.name(), %error, "lease not released");
+        }
+        ended
+    }
+
+    /// Renews the lease beside the work, however long a batch takes.
+    fn keep(&self, lease: Lease) -> Renewal {
+        let lost = CancellationToken::new();
+        let (rows, ttl, signal) = (self.rows.clone(), self.options.lease, lost.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ttl / 3).await;
+                // A store that does not answer says nothing about the lease.
+                if let Err(RowsError::LeaseLost) = rows.renew(&lease, ttl).await {
+                    return signal.cancel();
+                }
+            }
+        });
+        Renewal { lost, task }
+    }
+}
+
+struct Renewal {
+    lost: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
+}
