@@ -45,6 +45,7 @@ impl Caller {
         asked.update(body_hash);
         let request_hash = asked.finalize().into();
         Call {
+            actor: self.principal.actor(),
             principal: self.principal,
             role,
             id: id.to_owned(),

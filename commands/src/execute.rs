@@ -32,6 +32,8 @@ pub struct Services {
 #[derive(Clone)]
 pub struct Call {
     pub principal: Principal,
+    /// Kept with the events: the key, the person at the terminal, the worker.
+    pub actor: Arc<str>,
     /// The role that the command asks for.
     pub role: Role,
     pub id: String,
@@ -184,7 +186,7 @@ pub fn build_append<E: serde::Serialize>(
     let correlation_id = call.correlation_id.clone().unwrap_or_else(|| command_id.to_string().into());
     Ok(Append {
         writes,
-        metadata: Metadata { actor: call.principal.actor(), command_id, correlation_id, causation_id: None },
+        metadata: Metadata { actor: call.actor.clone(), command_id, correlation_id, causation_id: None },
         idempotency: call.idempotency.as_ref().map(|k| Idempotency {
             tenant: stream.tenant.clone(),
             key: k.key.clone(),

@@ -7,20 +7,25 @@ pub mod execute;
 mod reply;
 mod routes;
 
+use std::sync::Arc;
+
 use axum::Router;
+use daybook_http::auth::KeyRing;
 use utoipa::OpenApi;
 
 pub use execute::Services;
 pub use reply::{Outcome, StoredOutcome};
+pub use routes::keys::record_uses;
 
 /// Every command's route.
-pub fn router(services: Services) -> Router {
+pub fn router(services: Services, ring: Arc<KeyRing>) -> Router {
     Router::new()
         .merge(routes::live_events::router())
         .merge(routes::bands::router())
         .merge(routes::bulk::router())
         .merge(routes::tenant::router())
-        .with_state(services)
+        .with_state(services.clone())
+        .merge(routes::keys::router(services, ring))
 }
 
 /// The commands' part of the API document.
@@ -29,5 +34,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     doc.merge(routes::bands::Doc::openapi());
     doc.merge(routes::bulk::Doc::openapi());
     doc.merge(routes::tenant::Doc::openapi());
+    doc.merge(routes::keys::Doc::openapi());
     doc
 }

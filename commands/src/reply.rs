@@ -85,6 +85,9 @@ impl Outcome {
             reason: "the reply stored under the idempotency key does not read".into(),
             unknown: false,
         })?;
+        // What was recorded then says which stream it was: a new key's id is
+        // drawn again for each request.
+        let stream = receipt.events.first().map_or(stream, |e| e.stream.clone());
         Ok(Self::of(stream, &receipt, stored))
     }
 

@@ -9,6 +9,7 @@ use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use commands::Services;
 use daybook_http::Principal;
+use daybook_http::auth::KeyRing;
 use daybook_tests::clock::{CountingIds, FixedClock};
 use domain::api_key::Role;
 use domain::ports::log::{EventLog, ReadFilter};
@@ -39,7 +40,8 @@ fn app() -> App {
     let clock = Arc::new(FixedClock::at("2026-05-01T00:00:00Z"));
     let log = Arc::new(MemoryLog::new(clock.clone()));
     let services = Services { log: log.clone(), clock, ids: Arc::new(CountingIds::default()) };
-    App { router: commands::router(services), log }
+    let (ring, _) = KeyRing::new(vec![]);
+    App { router: commands::router(services, ring), log }
 }
 
 fn principal(tenant: &str, roles: &[Role]) -> Principal {

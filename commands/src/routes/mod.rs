@@ -2,6 +2,7 @@
 
 pub mod bands;
 pub mod bulk;
+pub mod keys;
 pub mod live_events;
 pub mod tenant;
 

@@ -14,4 +14,4 @@ pub use failures::Failures;
 pub use key::{InvalidKey, NewKey, Secret, StaticKey, parse_static};
 pub use layer::{Authenticator, authenticate};
 pub use principal::Principal;
-pub use ring::{KeyRing, KeyUsed, follow};
+pub use ring::{KeyRing, KeySummary, KeyUsed, follow};

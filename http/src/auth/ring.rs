@@ -10,6 +10,7 @@ use domain::decide::Decide;
 use domain::ports::log::{EventLog, LogError, ReadFilter};
 use domain::{RecordedEvent, TenantId, registry};
 use jiff::Timestamp;
+use serde::Serialize;
 use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, watch};
 
@@ -35,6 +36,30 @@ struct Issued {
     sha256: [u8; 32],
     roles: Arc<[Role]>,
     last_used_micros: AtomicI64,
+}
+
+/// What may be told of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeySummary {
+    pub id: Arc<str>,
+    pub name: String,
+    pub roles: Arc<[Role]>,
+    pub expires_at: Option<Timestamp>,
+    pub revoked: bool,
+    /// To the hour.
+    pub last_used_at: Option<Timestamp>,
+}
+
+fn summary(id: &Arc<str>, entry: &Issued) -> KeySummary {
+    let last = entry.last_used_micros.load(Ordering::Relaxed);
+    KeySummary {
+        id: id.clone(),
+        name: entry.state.name.clone(),
+        roles: entry.roles.clone(),
+        expires_at: entry.state.expires_at,
+        revoked: entry.state.revoked,
+        last_used_at: (last > 0).then(|| Timestamp::from_microsecond(last).ok()).flatten(),
+    }
 }
 
 pub struct KeyRing {
@@ -93,6 +118,15 @@ impl KeyRing {
         entry.sha256 = [0; 32];
         let _ = hex::decode_to_slice(&entry.state.secret_sha256, &mut entry.sha256);
         entry.roles = entry.state.roles.clone().into();
+    }
+
+    /// A tenant's keys by id, without their secrets.
+    pub fn list(&self, tenant: &TenantId) -> Vec<KeySummary> {
+        let issued = self.issued.read().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = issued.iter().filter(|(_, entry)| entry.tenant == *tenant);
+        let mut keys: Vec<_> = of_tenant.map(|(id, entry)| summary(id, entry)).collect();
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys
     }
 
     /// Whose key this is, if it is good at `now`.
