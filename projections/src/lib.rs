@@ -5,6 +5,7 @@
 //! batch's rows and its checkpoint in one transaction.
 
 pub mod board;
+pub mod hub;
 pub mod projection;
 pub mod projector;
 pub mod tap_analytics;
