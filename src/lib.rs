@@ -1,1 +1,3 @@
+//! The parts of the `daybook` binary that tests use as a library.
 
+pub mod import;
