@@ -15,6 +15,7 @@ pub mod journal_cursor;
 pub mod live_event;
 pub mod ports;
 pub mod registry;
+pub mod secret;
 pub mod tap;
 pub mod target_url;
 pub mod tenant;
@@ -22,3 +23,4 @@ pub mod time;
 
 pub use envelope::{NewEvent, RecordedEvent};
 pub use ids::{StreamId, TenantId};
+pub use secret::Secret;

@@ -6,33 +6,12 @@
 
 use std::fmt;
 
-use domain::TenantId;
 use domain::api_key::Role;
+use domain::{Secret, TenantId};
 use rand::{CryptoRng, RngExt};
 use sha2::{Digest, Sha256};
 
 const PREFIX: &str = "dbk_";
-
-/// A text that never shows in a log or a debug print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Hands the secret out; the caller answers for where it goes.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// A key that has just been made. `text` is shown to its owner once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +31,7 @@ impl NewKey {
     pub fn generate_with(rng: &mut impl CryptoRng) -> Self {
         let id = hex::encode(rng.random::<[u8; 8]>());
         let secret = hex::encode(rng.random::<[u8; 32]>());
-        let text = Secret(format!("{PREFIX}{id}_{secret}"));
+        let text = Secret::new(format!("{PREFIX}{id}_{secret}"));
         Self { secret_sha256: hex::encode(hash(&secret)), id, text }
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 
 pub use domain::api_key::Role;
 pub use failures::Failures;
-pub use key::{InvalidKey, NewKey, Secret, StaticKey, parse_static};
+pub use key::{InvalidKey, NewKey, StaticKey, parse_static};
 pub use layer::{Authenticator, authenticate};
 pub use principal::Principal;
 pub use ring::{KeyRing, KeySummary, KeyUsed, follow};

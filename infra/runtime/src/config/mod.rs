@@ -1,0 +1,163 @@
+//! One configuration from flags over environment over file over defaults.
+//!
+//! `config.default.toml` is both the defaults and their documentation.
+
+mod load;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::{Secret, TenantId};
+use serde::Deserialize;
+
+pub use load::{ConfigError, DEFAULTS, Flags, Sources};
+pub use values::{DatabaseUrl, HubAck, LogFormat, Role, Roles};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub roles: Roles,
+    pub database: DatabaseSettings,
+    pub http: HttpSettings,
+    pub auth: AuthSettings,
+    pub limits: LimitSettings,
+    pub hub: HubSettings,
+    pub log: LogSettings,
+    pub nats: NatsSettings,
+    #[serde(skip)]
+    pub sources: Sources,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    pub url: DatabaseUrl,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    pub listen: SocketAddr,
+    pub cors_allowed_origins: Vec<String>,
+    pub concurrency: usize,
+    pub timeout_seconds: u32,
+    pub drain_seconds: u32,
+    pub trusted_proxies: Vec<String>,
+}
+
+impl HttpSettings {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into())
+    }
+
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds.into())
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSettings {
+    pub api_keys: Secret,
+    pub failures_per_minute: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    pub rate_per_second: u32,
+    pub rate_burst: u32,
+    pub global_rate_per_second: u32,
+    pub global_rate_burst: u32,
+    pub body_bytes: usize,
+    pub bulk_body_bytes: usize,
+    pub bulk_rows: usize,
+    pub json_depth: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubSettings {
+    pub ack: HubAck,
+    pub default_tenant: TenantId,
+    /// Lower-case host names.
+    pub hosts: BTreeMap<String, TenantId>,
+    pub country_header: String,
+    /// Never empty once loaded.
+    pub journal_dir: PathBuf,
+    pub journal_segment_bytes: u64,
+    pub journal_max_bytes: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsSettings {
+    pub url: Secret,
+}
+
+impl Config {
+    /// From the flags, the process's environment and the file.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        load::load(flags, &|name| std::env::var(name).ok())
+    }
+
+    /// The defaults alone, for tests and for the embedded server.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        load::load(&Flags::default(), &|_| None)
+    }
+
+    /// An error about a setting that only shows up where it is used, naming
+    /// the variable, flag or file that it came from.
+    pub fn invalid(&self, setting: &str, reason: impl std::fmt::Display) -> ConfigError {
+        ConfigError::Invalid { place: self.sources.place(setting), reason: reason.to_string() }
+    }
+
+    /// Fills in what follows from other settings, and checks ranges.
+    fn finish(mut self) -> Result<Self, ConfigError> {
+        if matches!(&self.database.url, DatabaseUrl::InDataDir) {
+            self.database.url = DatabaseUrl::Sqlite(self.data_dir.join("daybook.db"));
+        }
+        if self.hub.journal_dir.as_os_str().is_empty() {
+            self.hub.journal_dir = self.data_dir.join("journal");
+        }
+        self.hub.hosts = std::mem::take(&mut self.hub.hosts)
+            .into_iter()
+            .map(|(host, tenant)| (host.to_ascii_lowercase(), tenant))
+            .collect();
+        let limits = &self.limits;
+        let at_least_1 = [
+            ("http.concurrency", self.http.concurrency),
+            ("http.timeout_seconds", self.http.timeout_seconds as usize),
+            ("limits.body_bytes", limits.body_bytes),
+            ("limits.bulk_body_bytes", limits.bulk_body_bytes),
+            ("limits.bulk_rows", limits.bulk_rows),
+            ("limits.json_depth", limits.json_depth),
+        ];
+        if let Some((setting, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
+            return Err(self.invalid(setting, "must be at least 1"));
+        }
+        if limits.json_depth > 120 {
+            return Err(self.invalid("limits.json_depth", "must be at most 120"));
+        }
+        if self.hub.journal_segment_bytes < 1 << 20 {
+            return Err(self.invalid("hub.journal_segment_bytes", "must be at least 1048576"));
+        }
+        if self.hub.journal_max_bytes < self.hub.journal_segment_bytes {
+            return Err(self.invalid("hub.journal_max_bytes", "must not be less than journal_segment_bytes"));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,110 @@
+//! Settings that are more than a text or a number.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use domain::Secret;
+use serde::Deserialize;
+
+/// Where the log and the rows are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DatabaseUrl {
+    /// Only until the data directory is known.
+    InDataDir,
+    Sqlite(PathBuf),
+    /// May hold a password.
+    Postgres(Secret),
+}
+
+impl TryFrom<String> for DatabaseUrl {
+    type Error = &'static str;
+
+    fn try_from(url: String) -> Result<Self, Self::Error> {
+        if url.is_empty() {
+            return Ok(Self::InDataDir);
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(Secret::new(url)));
+        }
+        let file = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+        match file.unwrap_or_default() {
+            "" | ":memory:" => Err("must be sqlite:<file> or postgres://…"),
+            file => Ok(Self::Sqlite(file.into())),
+        }
+    }
+}
+
+/// Says which store, without credentials.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InDataDir => f.write_str("sqlite"),
+            Self::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            Self::Postgres(_) => f.write_str("postgres"),
+        }
+    }
+}
+
+/// When the hub answers a tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HubAck {
+    Journal,
+    Log,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A part of the system that a process can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Api,
+    Hub,
+    Projector,
+    Drainer,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Api, Self::Hub, Self::Projector, Self::Drainer];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct Roles(BTreeSet<Role>);
+
+impl Roles {
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+}
+
+impl TryFrom<Vec<String>> for Roles {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
+        let mut roles = BTreeSet::new();
+        for name in &names {
+            match name.as_str() {
+                "all" => roles.extend(Role::ALL),
+                "api" => roles.extend([Role::Api]),
+                "hub" => roles.extend([Role::Hub]),
+                "projector" => roles.extend([Role::Projector]),
+                "drainer" => roles.extend([Role::Drainer]),
+                _ => {
+                    return Err(format!(
+                        "there is no role {name:?}; there are api, hub, projector, drainer and all"
+                    ));
+                }
+            }
+        }
+        if roles.is_empty() { Err("must name at least one role".into()) } else { Ok(Self(roles)) }
+    }
+}
