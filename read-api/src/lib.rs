@@ -2,6 +2,7 @@
 
 pub mod at_least;
 pub mod cursor;
+pub mod routes;
 pub mod state;
 
 pub use at_least::{Answer, AtLeast};

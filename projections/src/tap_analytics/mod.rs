@@ -15,6 +15,7 @@
 mod breakdown;
 mod fold;
 pub mod rows;
+pub mod series;
 #[cfg(test)]
 mod tests;
 
