@@ -1,3 +1,4 @@
 //! The parts of the `daybook` binary that tests use as a library.
 
+pub mod demo;
 pub mod import;
