@@ -1,6 +1,7 @@
 //! The one integration-test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod api;
 mod faults;
 mod flow;
 mod house;

@@ -157,6 +157,7 @@ fn parameter_problem(name: String, message: &str) -> Problem {
     match reworded(message) {
         Mismatch::Unknown(name) => Problem::parameter(name, "is not a parameter of this operation"),
         Mismatch::Missing(name) => Problem::parameter(name, "is missing"),
+        Mismatch::Repeated(name) => Problem::parameter(name, "is given twice"),
         Mismatch::Other(reason) => Problem::parameter(name, reason),
     }
 }

@@ -71,6 +71,7 @@ fn mismatch(pointer: String, error: &serde_json::Error) -> Problem {
             Problem::at(Kind::UnknownField, Place::Pointer(child(&pointer, field)), reason)
         }
         Mismatch::Missing(field) => Problem::field(child(&pointer, field), "is missing"),
+        Mismatch::Repeated(field) => Problem::field(child(&pointer, field), "is given twice"),
         Mismatch::Other(reason) => Problem::field(pointer, reason),
     }
 }
@@ -78,6 +79,7 @@ fn mismatch(pointer: String, error: &serde_json::Error) -> Problem {
 pub enum Mismatch<'a> {
     Unknown(&'a str),
     Missing(&'a str),
+    Repeated(&'a str),
     Other(String),
 }
 
@@ -91,8 +93,8 @@ pub fn reworded(text: &str) -> Mismatch<'_> {
     if let Some(field) = quoted("missing field `") {
         return Mismatch::Missing(field);
     }
-    if text.starts_with("duplicate field `") {
-        return Mismatch::Other("is given twice".into());
+    if let Some(field) = quoted("duplicate field `") {
+        return Mismatch::Repeated(field);
     }
     let (_, expected) = text.rsplit_once(", expected ").unwrap_or(("", ""));
     if text.starts_with("unknown variant ") {

@@ -186,3 +186,22 @@ pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds = preferences.find_map(|p| p.strip_prefix("wait=")?.parse::<u64>().ok())?;
     Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preferred_wait_is_read_and_bounded() {
+        let wait = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append("prefer", HeaderValue::from_static("handling=strict"));
+            headers.append("prefer", HeaderValue::from_static(text));
+            preferred_wait(&headers).map(|w| w.as_secs())
+        };
+        assert_eq!(wait("respond-async, wait=40"), Some(40));
+        assert_eq!(wait("wait=9000"), Some(60));
+        assert_eq!(wait("wait=soon"), None);
+        assert_eq!(wait("waiting=1"), None);
+    }
+}
