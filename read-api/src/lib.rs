@@ -2,6 +2,7 @@
 
 pub mod at_least;
 pub mod cursor;
+pub mod hub;
 pub mod routes;
 pub mod state;
 

@@ -62,7 +62,7 @@ impl ReadState {
     }
 }
 
-fn behind(wanted: u64, reached: u64) -> Problem {
+pub(crate) fn behind(wanted: u64, reached: u64) -> Problem {
     let detail = format!("The rows reflect position {reached} and not {wanted} yet.");
     Problem::new(Kind::NotCaughtUp, detail).with("position", reached).retry_after(1)
 }

@@ -1,3 +1,5 @@
 //! Whole paths through the system, in process.
 
 mod commands;
+mod hub;
+mod hub_server;
