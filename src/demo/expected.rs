@@ -1,6 +1,6 @@
 //! The figures that must come out, counted from the plan itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::Value;
@@ -61,16 +61,10 @@ impl Expected {
     }
 }
 
-/// What of an event's served summary and of its series by hour is not as
-/// expected, one line each. `hours` are the served starts with their taps.
-pub fn compare(expected: &Expected, summary: &Value, hours: &[(Timestamp, u64)]) -> Vec<String> {
+/// What is not as expected, one line each: `summary` and `series` are the
+/// bodies of `/v1/analytics/events/{id}/summary` and `…/series?granularity=hour`.
+pub fn compare(expected: &Expected, summary: &Value, series: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut check = |name: String, served: Option<u64>, expected: u64| {
-        if served != Some(expected) {
-            let served = served.map_or("nothing".into(), |n| n.to_string());
-            wrong.push(format!("{name}: expected {expected}, served {served}"));
-        }
-    };
     let figures = [
         ("taps", expected.taps),
         ("bots", expected.bots),
@@ -80,29 +74,40 @@ pub fn compare(expected: &Expected, summary: &Value, hours: &[(Timestamp, u64)])
         ("unique_visitors", expected.unique_visitors),
     ];
     for (name, value) in figures {
-        check(name.into(), summary[name].as_u64(), value);
-    }
-    for (name, tally) in [("modes", &expected.modes), ("windows", &expected.windows)] {
-        for (key, value) in tally {
-            check(format!("{name}/{key}"), summary[name][key].as_u64(), *value);
+        if summary[name].as_u64() != Some(value) {
+            wrong.push(format!("{name}: expected {value}, served {}", summary[name]));
         }
-        let served = summary[name].as_object().into_iter().flatten();
-        for (key, value) in served.filter(|(key, _)| !tally.contains_key(*key)) {
-            check(format!("{name}/{key}"), value.as_u64(), 0);
-        }
-    }
-    let served: BTreeMap<Timestamp, u64> = hours.iter().copied().collect();
-    for hour in expected.hours.keys().chain(served.keys().filter(|h| !expected.hours.contains_key(*h))) {
-        let taps = expected.hours.get(hour).copied().unwrap_or(0);
-        check(format!("hour {hour}"), Some(served.get(hour).copied().unwrap_or(0)), taps);
     }
     for (name, value) in [("first_tap_at", expected.first_tap_at), ("last_tap_at", expected.last_tap_at)] {
         let served = summary[name].as_str().and_then(|text| text.parse::<Timestamp>().ok());
         if served != value {
-            wrong.push(format!("{name}: expected {value:?}, served {served:?}"));
+            wrong.push(format!("{name}: expected {value:?}, served {}", summary[name]));
         }
     }
+    wrong.extend(differences("mode", &expected.modes, &tally(&summary["modes"], "name")));
+    wrong.extend(differences("window", &expected.windows, &tally(&summary["windows"], "name")));
+    let hours: BTreeMap<String, u64> =
+        expected.hours.iter().map(|(h, taps)| (h.to_string(), *taps)).collect();
+    wrong.extend(differences("hour", &hours, &tally(&series["points"], "start")));
     wrong
+}
+
+/// Served counts, `[{name, taps}, …]`, by name.
+fn tally(served: &Value, name: &str) -> BTreeMap<String, u64> {
+    let counts = served.as_array().into_iter().flatten();
+    counts.filter_map(|count| Some((count[name].as_str()?.to_owned(), count["taps"].as_u64()?))).collect()
+}
+
+/// What is zero may be served or left out.
+fn differences(what: &str, expected: &BTreeMap<String, u64>, served: &BTreeMap<String, u64>) -> Vec<String> {
+    let names: BTreeSet<&String> = expected.keys().chain(served.keys()).collect();
+    let count = |counts: &BTreeMap<String, u64>, name| counts.get(name).copied().unwrap_or(0);
+    names
+        .into_iter()
+        .map(|name| (name, count(expected, name), count(served, name)))
+        .filter(|(_, expected, served)| expected != served)
+        .map(|(name, expected, served)| format!("{what} {name}: expected {expected}, served {served}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -115,39 +120,43 @@ mod tests {
         super::super::plan(7, jiff::civil::date(2026, 7, 1)).unwrap().expected.remove(1)
     }
 
-    fn served(e: &Expected) -> Value {
-        json!({
+    fn counts(key: &str, counts: impl IntoIterator<Item = (String, u64)>) -> Value {
+        counts.into_iter().map(|(name, taps)| json!({ key: name, "taps": taps, "more": 1 })).collect()
+    }
+
+    fn served(e: &Expected) -> (Value, Value) {
+        let summary = json!({
             "taps": e.taps, "bots": e.bots, "previews": e.previews, "unique_bands": e.unique_bands,
             "repeat_bands": e.repeat_bands, "unique_visitors": e.unique_visitors,
-            "modes": e.modes, "windows": e.windows,
+            "modes": counts("name", e.modes.clone()), "windows": counts("name", e.windows.clone()),
             "first_tap_at": e.first_tap_at, "last_tap_at": e.last_tap_at, "more": 1,
-        })
+        });
+        let empty = ("2020-01-01T00:00:00Z".to_owned(), 0);
+        let hours = e.hours.iter().map(|(h, taps)| (h.to_string(), *taps)).chain([empty]);
+        (summary, json!({ "points": counts("start", hours) }))
     }
 
     #[test]
     fn agreement_is_silent() {
         let expected = expected();
-        let hours: Vec<_> = expected.hours.clone().into_iter().collect();
-        assert!(compare(&expected, &served(&expected), &hours).is_empty());
-        // Hours without taps may be served or left out.
-        let empty = ("2020-01-01T00:00:00Z".parse().unwrap(), 0);
-        assert!(compare(&expected, &served(&expected), &[hours, vec![empty]].concat()).is_empty());
+        let (summary, series) = served(&expected);
+        assert!(compare(&expected, &summary, &series).is_empty());
     }
 
     #[test]
     fn every_difference_is_named() {
-        let expected = expected();
-        let mut summary = served(&expected);
+        let mut expected = expected();
+        let (mut summary, series) = served(&expected);
         summary["taps"] = json!(1);
-        summary["modes"]["fallback"] = json!(3);
         summary["last_tap_at"] = Value::Null;
-        let hours: Vec<_> = expected.hours.clone().into_iter().skip(1).collect();
-        let wrong = compare(&expected, &summary, &hours);
+        expected.modes.insert("fallback".into(), 3);
+        let (hour, taps) = expected.hours.pop_first().unwrap();
+        let wrong = compare(&expected, &summary, &series);
         assert_eq!(wrong.len(), 4, "{wrong:?}");
         assert_eq!(wrong[0], format!("taps: expected {}, served 1", expected.taps));
-        assert_eq!(wrong[1], "modes/fallback: expected 0, served 3");
-        assert!(wrong[2].starts_with("hour "));
-        assert!(wrong[3].starts_with("last_tap_at: "));
-        assert!(!compare(&expected, &json!({}), &[]).is_empty());
+        assert!(wrong[1].starts_with("last_tap_at: "));
+        assert_eq!(wrong[2], "mode fallback: expected 3, served 0");
+        assert_eq!(wrong[3], format!("hour {hour}: expected 0, served {taps}"));
+        assert!(!compare(&expected, &json!({}), &json!({})).is_empty());
     }
 }
