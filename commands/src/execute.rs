@@ -26,6 +26,20 @@ pub struct Services {
     pub log: Arc<dyn EventLog>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
+    pub bulk: BulkLimits,
+}
+
+/// What one bulk request may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BulkLimits {
+    pub body_bytes: usize,
+    pub rows: usize,
+}
+
+impl Default for BulkLimits {
+    fn default() -> Self {
+        Self { body_bytes: 64 << 20, rows: 200_000 }
+    }
 }
 
 /// Who calls which aggregate, and under what conditions.

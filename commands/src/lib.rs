@@ -13,7 +13,7 @@ use axum::Router;
 use daybook_http::auth::KeyRing;
 use utoipa::OpenApi;
 
-pub use execute::Services;
+pub use execute::{BulkLimits, Services};
 pub use reply::{Outcome, StoredOutcome};
 pub use routes::keys::record_uses;
 

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
-use commands::Services;
+use commands::{BulkLimits, Services};
 use daybook_http::Principal;
 use daybook_http::auth::KeyRing;
 use daybook_tests::clock::{CountingIds, FixedClock};
@@ -39,7 +39,12 @@ impl Answer {
 fn app() -> App {
     let clock = Arc::new(FixedClock::at("2026-05-01T00:00:00Z"));
     let log = Arc::new(MemoryLog::new(clock.clone()));
-    let services = Services { log: log.clone(), clock, ids: Arc::new(CountingIds::default()) };
+    let services = Services {
+        log: log.clone(),
+        clock,
+        ids: Arc::new(CountingIds::default()),
+        bulk: BulkLimits::default(),
+    };
     let (ring, _) = KeyRing::new(vec![]);
     App { router: commands::router(services, ring), log }
 }

@@ -26,8 +26,6 @@ use crate::caller::{Caller, ProblemBody, problem};
 use crate::execute::{Call, Services, build_append, execute, explain_check};
 use crate::reply::StoredOutcome;
 
-pub const MAX_BODY_BYTES: usize = 64 << 20;
-pub const MAX_ROWS: usize = 250_000;
 const MAX_LINE_BYTES: usize = 16 << 10;
 /// Rows appended together.
 const CHUNK: usize = 500;
@@ -75,8 +73,9 @@ pub fn router() -> Router<Services> {
 #[openapi(paths(register_bands), components(schemas(BandRow, RowAnswer)))]
 pub struct Doc;
 
-/// Register up to 250,000 bands (64 MiB). Answers NDJSON, one line for each
-/// row, in order; a rejected row does not stop the others.
+/// Register up to 200,000 bands (64 MiB), unless configured otherwise. Answers
+/// NDJSON, one line for each row, in order; a rejected row does not stop the
+/// others.
 #[utoipa::path(
     post, path = "/v1/bands/bulk", tag = "Bands",
     request_body(content((String = "application/x-ndjson"), (String = "text/csv"))),
@@ -93,8 +92,8 @@ async fn register_bands(
     caller.principal.require(Role::Writer)?;
     let (parts, body) = request.into_parts();
     let format = Format::of(&parts.headers)?;
-    let bytes = read_body(&parts.headers, body, MAX_BODY_BYTES).await?;
-    let rows = Rows::new(format, bytes)?;
+    let bytes = read_body(&parts.headers, body, services.bulk.body_bytes).await?;
+    let rows = Rows::new(format, bytes, services.bulk.rows)?;
     let call = Call { idempotency: None, ..caller.call(Role::Writer, "bulk", [0; 32], UrlPolicy::default()) };
     let lines = stream::unfold((services, call, rows), |(services, call, mut rows)| async move {
         let chunk = rows.next_chunk();
@@ -227,11 +226,11 @@ enum Rows {
 }
 
 impl Rows {
-    fn new(format: Format, body: Bytes) -> Result<Self, Problem> {
-        let rows = memchr_lines(&body);
-        if rows > MAX_ROWS + 1 {
-            let detail = format!("The body has more than {MAX_ROWS} rows; split it.");
-            return Err(Problem::new(Kind::BodyTooLarge, detail).with("limit_rows", MAX_ROWS));
+    fn new(format: Format, body: Bytes, max_rows: usize) -> Result<Self, Problem> {
+        // One more for the heading, one for a line feed at the end.
+        if count_lines(&body) > max_rows + 2 {
+            let detail = format!("The body has more than {max_rows} rows; split it.");
+            return Err(Problem::new(Kind::BodyTooLarge, detail).with("limit_rows", max_rows));
         }
         match format {
             Format::Ndjson => Ok(Self::Ndjson { body, at: 0, line: 0 }),
@@ -284,7 +283,7 @@ impl Rows {
     }
 }
 
-fn memchr_lines(body: &[u8]) -> usize {
+fn count_lines(body: &[u8]) -> usize {
     body.iter().filter(|b| **b == b'\n').count() + 1
 }
 

@@ -45,7 +45,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Directory of SQLite files and the journal
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, alias = "data", value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
     /// sqlite:<file> or postgres://…
     #[arg(long, value_name = "URL", global = true)]
@@ -54,7 +54,7 @@ pub struct Flags {
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     pub listen: Option<String>,
     /// What this process does: api, hub, projector, drainer or all
-    #[arg(long = "role", value_name = "ROLE,…", global = true)]
+    #[arg(long, value_name = "ROLE,…", global = true)]
     pub roles: Option<String>,
     /// When a tap is answered: journal, log or none
     #[arg(long, value_name = "ACK", global = true)]
@@ -73,7 +73,7 @@ impl Flags {
             ("--data-dir", "data_dir", &self.data_dir),
             ("--database-url", "database.url", &self.database_url),
             ("--listen", "http.listen", &self.listen),
-            ("--role", "roles", &self.roles),
+            ("--roles", "roles", &self.roles),
             ("--hub-ack", "hub.ack", &self.hub_ack),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
