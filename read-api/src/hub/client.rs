@@ -2,86 +2,26 @@
 //! them says so. Headers of anyone else are not believed.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use axum::http::{HeaderMap, HeaderName};
-
-/// A network in CIDR notation, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    bits: u128,
-    mask: u128,
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text} is no network such as 10.0.0.0/8 or 2001:db8::/32");
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse::<u32>().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(width);
-        if prefix > width {
-            return Err(wrong());
-        }
-        // IPv4 stands in the last 32 of 128 bits.
-        let mask = u128::MAX.checked_shl(width - prefix).unwrap_or(0);
-        let mask = if address.is_ipv4() { mask | !u128::from(u32::MAX) } else { mask };
-        Ok(Self { bits: number(address) & mask, mask })
-    }
-}
-
-impl Network {
-    pub fn contains(&self, address: IpAddr) -> bool {
-        number(address) & self.mask == self.bits
-    }
-}
-
-/// Of an IPv4 address the mapped one, so that both kinds compare.
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
+use daybook_http::address::TrustedProxies;
 
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
-    pub trusted: Vec<Network>,
+    pub trusted: TrustedProxies,
     /// Where a trusted proxy puts the visitor's country.
     pub country_header: Option<HeaderName>,
 }
 
 impl Proxies {
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(address))
-    }
-
     /// The peer, or behind trusted proxies the last hop that is not one.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        if !self.trusts(peer) {
-            return peer;
-        }
-        let mut client = peer;
-        for line in headers.get_all("x-forwarded-for").iter().rev() {
-            for hop in line.to_str().unwrap_or_default().rsplit(',') {
-                let Ok(hop) = hop.trim().parse() else { return client };
-                client = hop;
-                if !self.trusts(hop) {
-                    return client;
-                }
-            }
-        }
-        client
+        self.trusted.client(peer, headers)
     }
 
     pub fn country(&self, peer: IpAddr, headers: &HeaderMap) -> Option<String> {
         let value = headers.get(self.country_header.as_ref()?)?;
-        if !self.trusts(peer) {
+        if !self.trusted.trusts(peer) {
             return None;
         }
         let code = value.to_str().ok()?.trim();
@@ -103,26 +43,12 @@ mod tests {
     }
 
     fn proxies(networks: &[&str]) -> Proxies {
-        let trusted = networks.iter().map(|n| n.parse().unwrap()).collect();
+        let trusted = TrustedProxies(networks.iter().map(|n| n.parse().unwrap()).collect());
         Proxies { trusted, country_header: Some(HeaderName::from_static("cf-ipcountry")) }
     }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn networks_hold_their_addresses() {
-        let network: Network = "10.1.0.0/16".parse().unwrap();
-        assert!(network.contains(ip("10.1.255.3")) && network.contains(ip("::ffff:10.1.0.1")));
-        assert!(!network.contains(ip("10.2.0.1")) && !network.contains(ip("::1")));
-        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains(ip("203.0.113.9")));
-        assert!(!"0.0.0.0/0".parse::<Network>().unwrap().contains(ip("2001:db8::1")));
-        assert!("::/0".parse::<Network>().unwrap().contains(ip("2001:db8::1")));
-        assert!("2001:db8::/32".parse::<Network>().unwrap().contains(ip("2001:db8:7::1")));
-        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "host/8", "10.0.0.0/-1"] {
-            assert!(bad.parse::<Network>().is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use domain::ports::clock::{Clock, Ids};
 use domain::ports::journal::TapJournal;
 use domain::ports::log::EventLog;
 
-pub use client::{Network, Proxies};
+pub use client::Proxies;
 pub use follow::follow;
 pub use record::Ack;
 pub use table::{HubTable, Seed};
@@ -80,5 +80,9 @@ impl Hub {
             redirects: metrics::counter!("daybook_hub_redirects_total"),
             misses: metrics::counter!("daybook_hub_not_found_total"),
         }
+    }
+
+    pub fn table(&self) -> &Arc<HubTable> {
+        &self.table
     }
 }
