@@ -66,6 +66,11 @@ impl Network {
 pub struct TrustedProxies(pub Vec<Network>);
 
 impl TrustedProxies {
+    pub fn parse(list: &[String]) -> Result<Self, String> {
+        let network = |text: &String| text.parse().map_err(|e: InvalidNetwork| format!("{text:?} {e}"));
+        Ok(Self(list.iter().map(network).collect::<Result<_, String>>()?))
+    }
+
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|n| n.contains(address))
     }

@@ -130,12 +130,29 @@ fn code(ok: bool) -> StatusCode {
     if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// The process runs; asks nobody.
-async fn live() -> Response {
+#[utoipa::path(
+    get,
+    path = "/live",
+    tag = "Server",
+    operation_id = "live",
+    summary = "The process runs",
+    security(()),
+    responses((status = 200, description = "It is so")),
+)]
+pub(crate) async fn live() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> Response {
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "Server",
+    operation_id = "ready",
+    summary = "Whether requests can be served; fails while draining",
+    security(()),
+    responses((status = 200, description = "It is so"), (status = 503, description = "Not the case")),
+)]
+pub(crate) async fn ready(State(health): State<Arc<Health>>) -> Response {
     let failed: Vec<&str> =
         health.report().await.iter().filter(|c| c.required && !c.status.ok).map(|c| c.name).collect();
     let draining = health.is_draining();
@@ -148,7 +165,16 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
     (code(ok), Json(json!({"status": status, "failed": failed}))).into_response()
 }
 
-async fn health(State(health): State<Arc<Health>>) -> Response {
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "Server",
+    operation_id = "health",
+    summary = "Every part and how it is",
+    security(()),
+    responses((status = 200, description = "It is so"), (status = 503, description = "Not the case")),
+)]
+pub(crate) async fn health(State(health): State<Arc<Health>>) -> Response {
     let components = health.report().await;
     let ok = components.iter().all(|c| c.status.ok || !c.required);
     let status = match (ok, components.iter().all(|c| c.status.ok)) {
@@ -165,6 +191,15 @@ async fn health(State(health): State<Arc<Health>>) -> Response {
     (code(ok), Json(body)).into_response()
 }
 
-async fn metrics(State(health): State<Arc<Health>>) -> Response {
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "Server",
+    operation_id = "metrics",
+    summary = "Metrics in the Prometheus text format",
+    security(()),
+    responses((status = 200, description = "It is so")),
+)]
+pub(crate) async fn metrics(State(health): State<Arc<Health>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (health.metrics)()).into_response()
 }

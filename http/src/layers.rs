@@ -26,6 +26,24 @@ pub enum Cors {
     Origins(Vec<HeaderValue>),
 }
 
+impl Cors {
+    /// From a list of origins; `*` allows any.
+    pub fn parse(origins: &[String]) -> Result<Self, String> {
+        if origins.is_empty() {
+            return Ok(Self::None);
+        }
+        if origins.iter().any(|o| o == "*") {
+            return Ok(Self::Any);
+        }
+        let origin = |text: &String| {
+            let parsed = url::Url::parse(text).ok().filter(|u| u.origin().ascii_serialization() == *text);
+            let value = parsed.and_then(|_| HeaderValue::from_str(text).ok());
+            value.ok_or_else(|| format!("{text:?} is not an origin such as https://app.example.org"))
+        };
+        Ok(Self::Origins(origins.iter().map(origin).collect::<Result<_, _>>()?))
+    }
+}
+
 #[derive(Clone)]
 pub struct Config {
     pub auth: Authenticator,
@@ -112,4 +130,21 @@ fn cors(allowed: &Cors) -> CorsLayer {
             "x-request-id",
         ]))
         .max_age(Duration::from_secs(600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_have_no_path() {
+        let parse = |list: &[&str]| Cors::parse(&list.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&[]), Ok(Cors::None));
+        assert_eq!(parse(&["https://a.example", "*"]), Ok(Cors::Any));
+        let origin = HeaderValue::from_static("http://localhost:3000");
+        assert_eq!(parse(&["http://localhost:3000"]), Ok(Cors::Origins(vec![origin])));
+        for bad in ["https://a.example/", "a.example", "", "https://A.example", "null"] {
+            assert!(parse(&[bad]).is_err(), "{bad}");
+        }
+    }
 }

@@ -33,6 +33,13 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// 0 per second is no limit; 0 at once is a second's worth.
+    pub fn new(per_second: u32, burst: u32) -> Option<Self> {
+        let per_second = NonZeroU32::new(per_second)?;
+        let burst = NonZeroU32::new(burst).unwrap_or(per_second);
+        Some(Self { per_second, burst })
+    }
+
     fn quota(self) -> Quota {
         Quota::per_second(self.per_second).allow_burst(self.burst)
     }

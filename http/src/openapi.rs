@@ -20,12 +20,23 @@ const STYLE: &str = include_str!("../assets/docs.css");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    crate::health::live,
+    crate::health::ready,
+    crate::health::health,
+    crate::health::metrics,
+    crate::problem_pages::list,
+    crate::problem_pages::show,
+))]
+struct OwnPaths;
+
 /// One document of several crates' parts. Operations need a key unless they
 /// say otherwise (`security(())`), and each may answer with a problem.
 pub fn document(version: &str, description: &str, parts: Vec<OpenApi>) -> OpenApi {
     let info = InfoBuilder::new().title("Daybook").version(version).description(Some(description)).build();
     let mut whole = OpenApiBuilder::new().info(info).build();
-    for part in parts {
+    for part in parts.into_iter().chain([<OwnPaths as utoipa::OpenApi>::openapi()]) {
         whole.merge(part);
     }
     let components = whole.components.get_or_insert_with(Components::new);

@@ -170,7 +170,7 @@ impl Problem {
                     "The log cannot be written at the moment. Nothing was recorded."
                 };
                 Self::new(Kind::Unavailable, detail)
-                    .with("recorded", unknown.then_some("unknown"))
+                    .with("recorded", if unknown { "unknown" } else { "no" })
                     .retry_after(2)
             }
         }
@@ -230,6 +230,53 @@ impl From<LogError> for Problem {
                 Self::new(Kind::Unavailable, "The log cannot be read at the moment.").retry_after(2)
             }
             LogError::Damaged { .. } => Self::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ports::log::{ExpectedVersion, Written};
+    use domain::{StreamId, TenantId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn conflict() -> AppendError {
+        let stream = StreamId::new(&TenantId::new("t").unwrap(), "band", "b1").unwrap();
+        let newer = Written {
+            stream: stream.clone(),
+            event_id: Uuid::nil(),
+            event_type: "band.retired".into(),
+            version: 4,
+            position: 90,
+        };
+        AppendError::Conflict { stream, expected: ExpectedVersion::Exact(3), actual: 4, newer: vec![newer] }
+    }
+
+    #[test]
+    fn a_conflict_names_the_version_and_what_is_newer() {
+        let problem = Problem::append(conflict(), true);
+        assert_eq!(problem.status(), StatusCode::PRECONDITION_FAILED);
+        let body = problem.to_json();
+        assert_eq!((&body["actual_version"], &body["newer"][0]["type"]), (&json!(4), &json!("band.retired")));
+        // The tenant is the client's own and need not be told.
+        assert_eq!(body["detail"], "band/b1 is at version 4.");
+        assert_eq!(Problem::from(conflict()).status(), StatusCode::CONFLICT);
+    }
+
+    #[test]
+    fn a_store_that_fails_is_not_quoted() {
+        let reason = || "password authentication failed for user x".to_owned();
+        for problem in [
+            Problem::from(AppendError::Unavailable { reason: reason(), unknown: true }),
+            Problem::from(AppendError::Unavailable { reason: reason(), unknown: false }),
+            Problem::from(LogError::Unavailable(reason())),
+            Problem::from(LogError::Damaged { position: 1, reason: reason() }),
+            Problem::internal(reason()),
+        ] {
+            assert!(problem.status().is_server_error());
+            assert!(!problem.to_json().to_string().contains("password"));
         }
     }
 }

@@ -13,11 +13,30 @@ pub fn routes() -> Router {
     Router::new().route("/problems", get(list)).route("/problems/{slug}", get(show))
 }
 
-async fn list() -> Json<Value> {
+#[utoipa::path(
+    get,
+    path = "/problems",
+    tag = "Server",
+    operation_id = "problems",
+    summary = "All problem types",
+    security(()),
+    responses((status = 200, description = "The list")),
+)]
+pub(crate) async fn list() -> Json<Value> {
     Json(json!({ "items": Kind::ALL.map(describe) }))
 }
 
-async fn show(Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+#[utoipa::path(
+    get,
+    path = "/problems/{slug}",
+    tag = "Server",
+    operation_id = "problem",
+    summary = "What a problem type means",
+    params(("slug" = String, Path, description = "Last part of a problem's `type`")),
+    security(()),
+    responses((status = 200, description = "The explanation, as JSON or as a page")),
+)]
+pub(crate) async fn show(Path(slug): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let kind = Kind::from_slug(&slug).ok_or_else(Problem::not_found)?;
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     // Browsers ask for HTML by name; everything else gets JSON.

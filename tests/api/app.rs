@@ -1,6 +1,5 @@
 //! A small API behind the real layers.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use daybook_http::auth::{Authenticator, KeyRing, KeyUsed, Role, parse_static};
 use daybook_http::extract::BodyLimits;
 use daybook_http::health::{Health, Status};
 use daybook_http::layers::{Config, Cors, Routes, apply};
-use daybook_http::limits::{Rate, RateLimits};
+use daybook_http::limits::RateLimits;
 use daybook_http::{
     CorrelationId, Id, IdempotencyKey, IfMatch, Json, JsonBody, Path, Principal, Problem, Query, openapi,
     problem_pages,
@@ -111,11 +110,6 @@ async fn panics() {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoFields {}
-
-pub fn rate(per_second: u32, burst: u32) -> Option<Rate> {
-    let positive = |n| NonZeroU32::new(n).unwrap();
-    Some(Rate { per_second: positive(per_second), burst: positive(burst) })
-}
 
 impl App {
     pub fn new() -> Self {

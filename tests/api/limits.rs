@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use daybook_http::limits::RateLimits;
+use daybook_http::limits::{Rate, RateLimits};
 use futures::FutureExt;
 
-use crate::api::app::{App, READER, rate};
+use crate::api::app::{App, READER};
 
 #[tokio::test]
 async fn each_key_has_a_bucket_of_its_own() {
     // A refill in 1 s: what a burst takes does not come back while it lasts.
-    let app = App::with(|c| c.rates = RateLimits::new(rate(1, 5), None));
+    let app = App::with(|c| c.rates = RateLimits::new(Rate::new(1, 5), None));
     let started = std::time::Instant::now();
     let mut answered = 0;
     let refused = loop {
@@ -34,7 +34,7 @@ async fn each_key_has_a_bucket_of_its_own() {
 
 #[tokio::test]
 async fn the_whole_server_has_a_limit_that_health_is_free_of() {
-    let app = App::with(|c| c.rates = RateLimits::new(rate(1_000, 2_000), rate(1, 1)));
+    let app = App::with(|c| c.rates = RateLimits::new(Rate::new(1_000, 2_000), Rate::new(1, 0)));
     let first = app.get("/things").await;
     assert_eq!(first.header("ratelimit-policy"), "\"key\";q=2000;w=2");
     let second = app.get("/nowhere").await;

@@ -13,7 +13,7 @@ use crate::config::{LogFormat, LogSettings};
 const DURATION_BUCKETS: [f64; 14] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, of panics too.
 pub fn init_logs(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level).context("the log level is not a filter")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -21,7 +21,9 @@ pub fn init_logs(settings: &LogSettings) -> anyhow::Result<()> {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
         LogFormat::Text => builder.try_init(),
     };
-    result.map_err(|e| anyhow::anyhow!("logging was started already: {e}"))
+    result.map_err(|e| anyhow::anyhow!("logging was started already: {e}"))?;
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+    Ok(())
 }
 
 /// The process's metrics.

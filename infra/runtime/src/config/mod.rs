@@ -45,6 +45,8 @@ pub struct DatabaseSettings {
 pub struct HttpSettings {
     pub listen: SocketAddr,
     pub cors_allowed_origins: Vec<String>,
+    pub max_connections: usize,
+    pub head_timeout_seconds: u32,
     pub concurrency: usize,
     pub timeout_seconds: u32,
     pub drain_seconds: u32,
@@ -54,6 +56,10 @@ pub struct HttpSettings {
 impl HttpSettings {
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds.into())
+    }
+
+    pub fn head_timeout(&self) -> Duration {
+        Duration::from_secs(self.head_timeout_seconds.into())
     }
 
     pub fn drain(&self) -> Duration {
@@ -139,6 +145,8 @@ impl Config {
             .collect();
         let limits = &self.limits;
         let at_least_1 = [
+            ("http.max_connections", self.http.max_connections),
+            ("http.head_timeout_seconds", self.http.head_timeout_seconds as usize),
             ("http.concurrency", self.http.concurrency),
             ("http.timeout_seconds", self.http.timeout_seconds as usize),
             ("limits.body_bytes", limits.body_bytes),
