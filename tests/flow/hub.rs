@@ -336,7 +336,7 @@ async fn a_visitor_cannot_choose_where_the_redirect_leads() {
 
 #[tokio::test]
 async fn what_is_kept_of_a_tap_is_bounded_and_holds_no_address() {
-    let f = fixture(|c| c.proxies.trusted = vec!["192.0.2.44".parse().unwrap()], Options::default());
+    let f = fixture(|c| c.proxies.trusted.0 = vec!["192.0.2.44".parse().unwrap()], Options::default());
     let agent = "ü".repeat(400);
     let headers =
         [("x-forwarded-for", "203.0.113.77"), ("referer", "https://r.example/x"), ("accept-language", "de")];
