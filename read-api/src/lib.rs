@@ -6,5 +6,17 @@ pub mod hub;
 pub mod routes;
 pub mod state;
 
+use axum::Router;
+
 pub use at_least::{Answer, AtLeast};
 pub use state::ReadState;
+
+/// Every question's route.
+pub fn router(state: ReadState) -> Router {
+    routes::analytics_router().with_state(state)
+}
+
+/// The questions' part of the API document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes::analytics_openapi()
+}

@@ -9,6 +9,7 @@ use domain::ports::log::EventLog;
 use domain::ports::rows::{Query, RowStore, RowsError, Snapshot, Source};
 use projections::board::{Backoff, Board};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::at_least::AtLeast;
 
@@ -17,6 +18,8 @@ pub struct ReadState {
     pub log: Arc<dyn EventLog>,
     pub rows: Arc<dyn RowStore>,
     pub board: Arc<Board>,
+    /// Open streams end when this is cancelled.
+    pub stop: CancellationToken,
 }
 
 impl ReadState {

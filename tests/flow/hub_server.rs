@@ -55,7 +55,7 @@ async fn start(f: &Fixture, config: ServerConfig) -> Running {
         .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }))
         .route("/echo", post(|body: String| async move { body }))
         .route("/ticks", get(ticks));
-    let task = tokio::spawn(serve(listener, f.hub.clone(), router, config, stop.clone()));
+    let task = tokio::spawn(serve(listener, Some(f.hub.clone()), router, config, stop.clone()));
     Running { address, stop, task }
 }
 

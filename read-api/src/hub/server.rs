@@ -53,7 +53,7 @@ impl Default for ServerConfig {
 /// end by themselves should watch the same token.
 pub async fn serve(
     listener: TcpListener,
-    hub: Arc<Hub>,
+    hub: Option<Arc<Hub>>,
     router: Router,
     config: ServerConfig,
     stop: CancellationToken,
@@ -127,7 +127,8 @@ async fn cannot_accept(error: &io::Error) {
 }
 
 struct Front {
-    hub: Arc<Hub>,
+    /// `None` in a process that is no hub.
+    hub: Option<Arc<Hub>>,
     router: Router,
 }
 
@@ -136,9 +137,11 @@ async fn dispatch(
     request: Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<Response<HubBody>, Infallible> {
-    if request.uri().path() == PATH {
+    if request.uri().path() == PATH
+        && let Some(hub) = &front.hub
+    {
         let (parts, _) = request.into_parts();
-        return Ok(front.hub.answer(&parts.method, &parts.uri, &parts.headers, peer.ip()).await);
+        return Ok(hub.answer(&parts.method, &parts.uri, &parts.headers, peer.ip()).await);
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));

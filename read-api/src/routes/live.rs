@@ -20,7 +20,7 @@ use daybook_http::problem::Kind;
 use daybook_http::{Path, Problem};
 use domain::TenantId;
 use domain::ports::rows::Snapshot;
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt};
 use projections::tap_analytics::NAME;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -101,6 +101,7 @@ async fn live(
     let first = state.read(NAME, &reader.tenant, &reader.at_least, &summary_queries(&id)).await?;
     let body = summary_body(&id, &first)?.ok_or_else(Problem::not_found)?;
     let open = connections.open(&reader.tenant)?;
+    let stop = state.stop.clone();
     let follower = Follower {
         moved: state.board.of(NAME).watch(),
         state,
@@ -112,7 +113,9 @@ async fn live(
         open,
     };
     let keep_alive = KeepAlive::new().interval(HEARTBEAT);
-    let mut response = Sse::new(messages(follower)).keep_alive(keep_alive).into_response();
+    // A server that stops ends its streams; the client comes back elsewhere.
+    let messages = messages(follower).take_until(stop.cancelled_owned());
+    let mut response = Sse::new(messages).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
     // Proxies must not collect messages before they pass them on.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
