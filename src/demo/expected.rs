@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::Value;
 
-use super::PlannedTap;
 use super::agents::Class;
+use super::{Plan, PlannedTap};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
@@ -92,6 +92,19 @@ pub fn compare(expected: &Expected, summary: &Value, series: &Value) -> Vec<Stri
     wrong
 }
 
+/// The same for the body of `/v1/analytics/retention`: how many bands came to
+/// both nights.
+pub fn compare_retention(plan: &Plan, retention: &Value) -> Vec<String> {
+    let [first, second] = plan.events.as_slice() else { return vec!["two events are planned".into()] };
+    let nights = retention["events"].as_array().into_iter().flatten();
+    let later = nights.filter(|e| e["event_id"] == first.id).flat_map(|e| e["later"].as_array()).flatten();
+    let served = later.filter(|e| e["event_id"] == second.id).find_map(|e| e["bands"].as_u64());
+    if served == Some(plan.returning_bands) {
+        return Vec::new();
+    }
+    vec![format!("returning bands: expected {}, served {served:?}", plan.returning_bands)]
+}
+
 /// Served counts, `[{name, taps}, …]`, by name.
 fn tally(served: &Value, name: &str) -> BTreeMap<String, u64> {
     let counts = served.as_array().into_iter().flatten();
@@ -141,6 +154,20 @@ mod tests {
         let expected = expected();
         let (summary, series) = served(&expected);
         assert!(compare(&expected, &summary, &series).is_empty());
+    }
+
+    #[test]
+    fn bands_that_come_back_are_compared() {
+        let plan = super::super::plan(7, jiff::civil::date(2026, 7, 1)).unwrap();
+        let served = |bands: u64| {
+            json!({"events": [
+                {"event_id": "warm-up", "later": [{"event_id": "show-night", "bands": bands, "share": 0.5}]},
+                {"event_id": "show-night", "later": []},
+            ]})
+        };
+        assert!(compare_retention(&plan, &served(plan.returning_bands)).is_empty());
+        assert_eq!(compare_retention(&plan, &served(0)).len(), 1);
+        assert_eq!(compare_retention(&plan, &json!({})).len(), 1);
     }
 
     #[test]

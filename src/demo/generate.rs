@@ -62,7 +62,7 @@ fn bands(days: &[Day; 2]) -> Vec<PlannedBand> {
                 vec![show.clone()]
             };
             let tags = if i % 20 == 0 { vec!["vip".into()] } else { Vec::new() };
-            PlannedBand { id: format!("band-{:04}", i + 1), event_ids, tags }
+            PlannedBand { id: format!("demo-{:04}", i + 1), event_ids, tags }
         })
         .collect()
 }

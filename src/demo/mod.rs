@@ -15,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use agents::Class;
-pub use expected::{Expected, compare};
+pub use expected::{Expected, compare, compare_retention};
 pub use generate::plan;
 
 /// Everything to send, in this order: events, bands, taps.
