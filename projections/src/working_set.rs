@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::projection::{ApplyError, Wanted};
 
 /// A row of a table. All rows of one key have one type.
-pub trait Row: Serialize + DeserializeOwned + Send + 'static {
+pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Orders rows of a sorted table, greatest first. Pad numbers with zeros.
     fn sort_key(&self) -> Option<String> {
         None
@@ -22,7 +22,7 @@ pub trait Row: Serialize + DeserializeOwned + Send + 'static {
 }
 
 /// Where rows come from that are not in memory. Called on a blocking thread.
-pub trait Fetch: Send {
+pub trait Fetch: Send + Sync {
     fn fetch(&self, table: &str, keys: &[RowKey]) -> Result<Vec<Option<String>>, RowsError>;
 }
 
@@ -40,7 +40,7 @@ impl Default for Bounds {
     }
 }
 
-trait Slot: Any + Send {
+trait Slot: Any + Send + Sync {
     fn to_json(&self) -> Result<String, serde_json::Error>;
     fn sort(&self) -> Option<String>;
 }

@@ -4,14 +4,13 @@ use domain::ids::check_id;
 use domain::tap::{PREVIEWED, Tap};
 use domain::{RecordedEvent, TenantId, live_event, registry};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use models::buckets::{Granularity, bucket};
 use models::taps::{Class, Classification, Classifier};
 
 use super::rows::{
     BandTaps, EventSettings, HISTORY_EVENTS, HISTORY_TAPS, History, Minute, NONE, PastTap, Peak, Referrers,
     Seen, Shared, Summary, key,
 };
+use super::series::minute_of;
 use super::{BANDS, EVENTS, HISTORY, MINUTES, NO_EVENT, REFERRERS, SHARED, SUMMARY, VISITORS, breakdown};
 use crate::projection::ApplyError;
 use crate::working_set::Rows;
@@ -216,10 +215,6 @@ impl Counted<'_> {
         row.languages.add(&breakdown::language(self.tap.language.as_deref()), MAX_LANGUAGES);
         Ok(())
     }
-}
-
-fn minute_of(at: Timestamp) -> Timestamp {
-    bucket(at, Granularity::Minute, &TimeZone::UTC).start
 }
 
 /// Rows are made on first use and don't know their ids then.

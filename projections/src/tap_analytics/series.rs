@@ -42,8 +42,13 @@ pub fn span(
     Some((bucket(from, granularity, zone).start, last.end))
 }
 
-/// One point for each bucket of `from..to`. The minutes are in order and reach
-/// over the whole buckets that [`span`] told.
+/// The minute that holds `at`: where the rows of a series begin.
+pub fn minute_of(at: Timestamp) -> Timestamp {
+    bucket(at, Granularity::Minute, &TimeZone::UTC).start
+}
+
+/// One point for each bucket of `from..to`. The minutes are in order, from
+/// [`minute_of`] `from` on.
 pub fn points(
     minutes: &[Minute],
     from: Timestamp,

@@ -12,7 +12,7 @@ use domain::time::instant;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use projections::tap_analytics::rows::{EventSettings, Minute, Summary, key};
-use projections::tap_analytics::series::{Granularity, Point, points, span};
+use projections::tap_analytics::series::{Granularity, Point, minute_of, points, span};
 use projections::tap_analytics::{EVENTS, MINUTES, NAME, SUMMARY};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -137,7 +137,7 @@ async fn load(state: &ReadState, id: &str, query: &SeriesQuery, reader: &Reader)
     })?;
     let keys = KeyRange {
         prefix: key(id, ""),
-        from: Some(key(id, &from.to_string())),
+        from: Some(key(id, &minute_of(from).to_string())),
         until: Some(key(id, &to.to_string())),
         limit: MAX_ROWS,
         ..KeyRange::default()
