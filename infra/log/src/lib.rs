@@ -1,15 +1,26 @@
 //! The append-only log on PostgreSQL, on SQLite and in memory.
 //!
 //! Appends to a database are committed in groups: callers queue, one writer
-//! thread takes what is waiting, [`plan`]s it against the newest state and
-//! writes it at once. The database modules only look things up and write rows.
+//! thread takes what is waiting, plans it against the newest state and writes
+//! it at once ([`writer`]). The database modules only look things up and write
+//! rows ([`backend`]).
 
+mod backend;
+mod decode;
+mod log;
 mod memory;
 mod options;
+mod plan;
+mod queue;
+mod sqlite;
+mod tip;
 mod validate;
+mod writer;
 
+pub use log::DatabaseLog;
 pub use memory::MemoryLog;
 pub use options::LogOptions;
+pub use sqlite::SqliteLog;
 
 use domain::envelope::RecordedEvent;
 use domain::ports::log::Written;

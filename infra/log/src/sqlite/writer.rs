@@ -1,0 +1,176 @@
+//! The connection that writes.
+
+use std::path::PathBuf;
+
+use domain::ids::StreamId;
+use domain::ports::log::{StoredReply, Written};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::connect;
+use super::reader::{read_mark, read_reply};
+use crate::MAX_NEWER;
+use crate::backend::{Backend, Guesses, StoreError, Want, WriteError};
+use crate::decode::{COLUMNS, big};
+use crate::plan::{Conflict, Known, Mark, Plan};
+
+pub(super) struct SqliteWriter {
+    path: PathBuf,
+    connection: Option<Connection>,
+}
+
+impl SqliteWriter {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, connection: None }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect(&self.path, true)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+impl Backend for SqliteWriter {
+    const LOCK_IS_FREE: bool = true;
+
+    fn head(&mut self) -> Result<Mark, StoreError> {
+        Ok(read_mark(self.connection()?)?)
+    }
+
+    fn lock(&mut self) -> Result<Mark, StoreError> {
+        let connection = self.connection()?;
+        if connection.is_autocommit() {
+            connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        }
+        Ok(read_mark(connection)?)
+    }
+
+    fn unlock(&mut self) -> Result<(), StoreError> {
+        self.connection()?.prepare_cached("ROLLBACK")?.execute([])?;
+        Ok(())
+    }
+
+    fn lookup<'a>(&mut self, want: &Want<'a>, known: &mut Known<'a>) -> Result<(), StoreError> {
+        let connection = self.connection()?;
+        let mut newest = connection.prepare_cached(
+            "SELECT version FROM events WHERE tenant = ? AND kind = ? AND stream = ? \
+             ORDER BY version DESC LIMIT 1",
+        )?;
+        for stream in &want.streams {
+            let version: Option<i64> = newest
+                .query_row([stream.tenant.as_str(), &stream.kind, &stream.id], |row| row.get(0))
+                .optional()?;
+            known.versions.insert(stream, version.map_or(0, i64::cast_unsigned));
+        }
+        for (tenant, key) in &want.keys {
+            let reply: Option<StoredReply> =
+                read_reply(connection, tenant, key).map_err(|e| StoreError(e.to_string()))?;
+            if let Some(reply) = reply {
+                known.replies.insert((*tenant, *key), reply);
+            }
+        }
+        Ok(())
+    }
+
+    fn newer(&mut self, conflicts: &[Conflict]) -> Result<Vec<Vec<Written>>, StoreError> {
+        let connection = self.connection()?;
+        conflicts.iter().map(|conflict| Ok(read_newer(connection, conflict)?)).collect()
+    }
+
+    fn leaf_at(&mut self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        let connection = self.connection()?;
+        let mut statement = connection.prepare_cached("SELECT leaf FROM events WHERE position = ?")?;
+        Ok(statement.query_row([big(position)], |row| row.get(0)).optional()?)
+    }
+
+    fn write(&mut self, plan: &Plan<'_>, _: &Guesses<'_>) -> Result<(), WriteError> {
+        let connection = self.connection()?;
+        insert(connection, plan).map_err(StoreError::from)?;
+        let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        match committed {
+            Ok(_) => Ok(()),
+            Err(error) => Err(WriteError::Failed { reason: StoreError::from(error).0, unknown: true }),
+        }
+    }
+
+    fn forget_keys(&mut self, before: i64) -> Result<u64, StoreError> {
+        let statement = "DELETE FROM idempotency WHERE (tenant, key) IN \
+             (SELECT tenant, key FROM idempotency WHERE recorded_at < ? LIMIT 10000)";
+        Ok(self.connection()?.execute(statement, [before])? as u64)
+    }
+
+    fn disconnect(&mut self) {
+        // Closing a connection rolls back what it has not committed.
+        self.connection = None;
+    }
+}
+
+fn insert(connection: &Connection, plan: &Plan<'_>) -> rusqlite::Result<()> {
+    let mut events = connection.prepare_cached(&format!(
+        "INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?;
+    let recorded_at = plan.recorded_at.as_microsecond();
+    for event in &plan.events {
+        let StreamId { tenant, kind, id } = &event.stream;
+        let metadata = &event.metadata;
+        events.execute(params![
+            big(event.position),
+            tenant.as_str(),
+            kind,
+            id,
+            big(event.version),
+            event.event_id.as_bytes(),
+            event.event_type,
+            event.schema,
+            event.occurred_at.map(|at| at.as_microsecond()),
+            recorded_at,
+            metadata.actor,
+            metadata.command_id.as_bytes(),
+            metadata.correlation_id,
+            metadata.causation_id.as_ref().map(|id| id.as_bytes()),
+            event.payload,
+            event.leaf,
+        ])?;
+    }
+    if plan.keys.is_empty() {
+        return Ok(());
+    }
+    let mut keys = connection.prepare_cached(
+        "INSERT INTO idempotency (tenant, key, request_hash, reply, first_position, events, recorded_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for row in &plan.keys {
+        keys.execute(params![
+            row.idempotency.tenant.as_str(),
+            row.idempotency.key,
+            row.idempotency.request_hash,
+            row.idempotency.reply,
+            big(row.first_position),
+            big(row.events as u64),
+            recorded_at,
+        ])?;
+    }
+    Ok(())
+}
+
+fn read_newer(connection: &Connection, conflict: &Conflict) -> rusqlite::Result<Vec<Written>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT event_id, type, version, position FROM events WHERE tenant = ? AND kind = ? AND stream = ? \
+         AND version > ? AND version <= ? ORDER BY version LIMIT ?",
+    )?;
+    let StreamId { tenant, kind, id } = &conflict.stream;
+    let (from, to) = (big(conflict.known), big(conflict.actual));
+    let found =
+        statement.query_map(params![tenant.as_str(), kind, id, from, to, big(MAX_NEWER as u64)], |row| {
+            Ok(Written {
+                stream: conflict.stream.clone(),
+                event_id: uuid::Uuid::from_bytes(row.get(0)?),
+                event_type: super::text(row, 1)?.into(),
+                version: row.get::<_, i64>(2)?.cast_unsigned(),
+                position: row.get::<_, i64>(3)?.cast_unsigned(),
+            })
+        })?;
+    found.collect()
+}

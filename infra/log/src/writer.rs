@@ -1,0 +1,342 @@
+//! The writer thread: takes what waits, plans it, writes it, answers.
+//!
+//! **Why positions stay dense when several processes append.** A plan is made
+//! for one state of the log, named by its newest event (`base`). The write
+//! goes through only if that event is still there and nobody has taken the
+//! next position, so whatever was read or remembered to make the plan was the
+//! newest state. Otherwise nothing is written, everything remembered is
+//! dropped, and the batch is planned again under a lock that every writer
+//! takes; that one cannot lose, so a batch is planned twice at most.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::ids::StreamId;
+use domain::ports::log::{Append, AppendError, ExpectedVersion};
+use hashlink::LruCache;
+
+use crate::LogOptions;
+use crate::backend::{Backend, Guesses, StoreError, Want, WriteError};
+use crate::plan::{Conflict, Known, Mark, Outcome, Plan, plan};
+use crate::queue::{Job, Limits, Outcomes, Queue, Taken};
+use crate::tip::Tip;
+
+/// Batches planned under the lock after somebody else was seen to append.
+const CAREFUL_BATCHES: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long the thread waits for work before it looks after old keys.
+const IDLE: Duration = Duration::from_secs(1);
+const KEYS_EVERY: Duration = Duration::from_secs(600);
+
+pub(crate) struct Writer<B> {
+    backend: B,
+    options: LogOptions,
+    queue: Arc<Queue>,
+    tip: Arc<Tip>,
+    /// Newest versions of streams as of `base`.
+    versions: LruCache<StreamId, u64>,
+    base: Option<Mark>,
+    careful: u32,
+    outage: Option<Outage>,
+    keys_due: Instant,
+}
+
+/// The database has not answered since.
+struct Outage {
+    reason: String,
+    pause: Duration,
+    retry_at: Instant,
+}
+
+impl<B: Backend> Writer<B> {
+    pub fn new(backend: B, options: LogOptions, queue: Arc<Queue>, tip: Arc<Tip>) -> Self {
+        let versions = LruCache::new(options.cached_streams);
+        let (base, careful, outage, keys_due) = (None, 0, None, Instant::now());
+        Self { backend, options, queue, tip, versions, base, careful, outage, keys_due }
+    }
+
+    /// Serves until the queue is closed and drained.
+    pub fn run(mut self) {
+        let batch = Limits { appends: self.options.batch_appends, bytes: self.options.batch_bytes };
+        loop {
+            match self.queue.take(batch, IDLE) {
+                Taken::Jobs(jobs) => self.serve(jobs),
+                Taken::Idle => self.forget_old_keys(),
+                Taken::Closed => return,
+            }
+            if Instant::now() > self.keys_due + KEYS_EVERY {
+                self.forget_old_keys();
+            }
+        }
+    }
+
+    fn serve(&mut self, jobs: Vec<Job>) {
+        let batch: Vec<&Append> = jobs.iter().flat_map(|job| &job.appends).collect();
+        metrics::histogram!("daybook_log_batch_appends").record(batch.len() as f64);
+        let mut outcomes = self.commit(&batch).into_iter();
+        for job in jobs {
+            let answer = outcomes.by_ref().take(job.appends.len()).collect();
+            // A caller that has gone away needs no answer.
+            let _ = job.reply.send(answer);
+        }
+    }
+
+    /// Tries until the batch is in or the patience is used up.
+    fn commit(&mut self, batch: &[&Append]) -> Outcomes {
+        let start = Instant::now();
+        let give_up = match &self.outage {
+            Some(outage) if start < outage.retry_at => return unavailable(batch, &outage.reason, false),
+            Some(_) => start,
+            None => start + self.options.patience,
+        };
+        let mut in_doubt = Vec::new();
+        loop {
+            match self.attempt(batch, &mut in_doubt) {
+                Ok(plan) => {
+                    self.outage = None;
+                    return self.settle(batch, plan);
+                }
+                Err(WriteError::Lost) => {
+                    metrics::counter!("daybook_log_lost_races_total").increment(1);
+                    self.forget();
+                    self.careful = CAREFUL_BATCHES;
+                }
+                Err(WriteError::Failed { reason, .. }) => {
+                    if !self.pause(&reason, give_up) {
+                        return unavailable(batch, &reason, !in_doubt.is_empty());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt; false if there is no time for it.
+    fn pause(&mut self, reason: &str, give_up: Instant) -> bool {
+        tracing::warn!(reason, "the log's database failed");
+        self.backend.disconnect();
+        self.forget();
+        let pause = self.outage.as_ref().map_or(FIRST_PAUSE, |o| (o.pause * 2).min(LONGEST_PAUSE));
+        let retry_at = Instant::now() + pause;
+        self.outage = Some(Outage { reason: reason.to_owned(), pause, retry_at });
+        if retry_at > give_up {
+            return false;
+        }
+        std::thread::sleep(pause);
+        true
+    }
+
+    /// Plans and writes once. A plan that may or may not have been written
+    /// goes to `in_doubt`. While there is one, the batch is planned under the
+    /// lock: then either that plan is found in the log, or it never gets there,
+    /// because what is written now takes its position.
+    fn attempt<'a>(
+        &mut self,
+        batch: &[&'a Append],
+        in_doubt: &mut Vec<Plan<'a>>,
+    ) -> Result<Plan<'a>, WriteError> {
+        let mut locked = B::LOCK_IS_FREE || self.careful > 0 || !in_doubt.is_empty();
+        loop {
+            let base = self.base(locked)?;
+            if let Some(index) = self.find_written(in_doubt)? {
+                self.backend.unlock()?;
+                // The cache and the tail start afresh after it.
+                self.forget();
+                return Ok(in_doubt.swap_remove(index));
+            }
+            let (known, guesses) = self.known(batch, locked)?;
+            let plan = plan(batch, known, base, self.options.clock.now());
+            if plan.needs_lock() && !locked {
+                locked = true;
+                continue;
+            }
+            if !plan.writes() {
+                if locked {
+                    self.backend.unlock()?;
+                }
+                return Ok(plan);
+            }
+            return match self.backend.write(&plan, &guesses) {
+                Ok(()) => Ok(plan),
+                Err(WriteError::Lost) if locked => {
+                    let reason = "the log changed under the writer's lock".to_owned();
+                    Err(WriteError::Failed { reason, unknown: false })
+                }
+                Err(WriteError::Failed { reason, unknown: true }) => {
+                    in_doubt.push(plan);
+                    Err(WriteError::Failed { reason, unknown: true })
+                }
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// The newest event, remembered or read again.
+    fn base(&mut self, locked: bool) -> Result<Mark, StoreError> {
+        let head = match self.base {
+            _ if locked => self.backend.lock()?,
+            Some(base) => return Ok(base),
+            None => self.backend.head()?,
+        };
+        if self.base == Some(head) {
+            self.careful = self.careful.saturating_sub(1);
+        } else {
+            if self.base.is_some() {
+                self.careful = CAREFUL_BATCHES;
+            }
+            self.forget();
+            self.base = Some(head);
+            self.tip.raise(head.position);
+        }
+        Ok(head)
+    }
+
+    fn find_written(&mut self, in_doubt: &[Plan<'_>]) -> Result<Option<usize>, StoreError> {
+        for (index, plan) in in_doubt.iter().enumerate() {
+            let Some(last) = plan.events.last() else { continue };
+            if self.backend.leaf_at(last.position)? == Some(last.leaf) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the batch needs to know: remembered, guessed or looked up. Without
+    /// the lock a caller's exact expectation is taken for the truth and a key
+    /// for new, which the write checks; that saves the round trip.
+    fn known<'a>(
+        &mut self,
+        batch: &[&'a Append],
+        locked: bool,
+    ) -> Result<(Known<'a>, Guesses<'a>), StoreError> {
+        let (mut known, mut want, mut guesses) = (Known::default(), Want::default(), Vec::new());
+        let mut unknown = std::collections::HashMap::<&StreamId, Option<u64>>::new();
+        for append in batch {
+            for write in &append.writes {
+                if let Some(version) = self.versions.get(&write.stream) {
+                    known.versions.insert(&write.stream, *version);
+                    continue;
+                }
+                // Later expectations build on the first one, so that one counts.
+                let guess = match write.expected {
+                    ExpectedVersion::NoStream if !locked => Some(0),
+                    ExpectedVersion::Exact(version) if !locked => Some(version),
+                    _ => None,
+                };
+                unknown.entry(&write.stream).or_insert(guess);
+            }
+            if let Some(idempotency) = &append.idempotency
+                && locked
+            {
+                want.keys.push((&idempotency.tenant, &idempotency.key));
+            }
+        }
+        for (stream, guess) in unknown {
+            match guess {
+                Some(version) => {
+                    known.versions.insert(stream, version);
+                    guesses.push((stream, version));
+                }
+                None => want.streams.push(stream),
+            }
+        }
+        if !want.is_empty() {
+            self.backend.lookup(&want, &mut known)?;
+            for stream in want.streams {
+                let version = known.versions.get(stream).copied().unwrap_or(0);
+                self.versions.insert(stream.clone(), version);
+            }
+        }
+        Ok((known, guesses))
+    }
+
+    /// The plan is in the log: remembers it and says so.
+    fn settle(&mut self, batch: &[&Append], plan: Plan<'_>) -> Outcomes {
+        let mut outcomes: Outcomes = (0..batch.len()).map(|i| plan.receipt(batch, i)).collect();
+        if let Some(last) = plan.events.last() {
+            self.base = Some(Mark::of(last));
+            for event in &plan.events {
+                self.versions.insert(event.stream.clone(), event.version);
+            }
+        }
+        self.tip.extend(plan.events);
+        self.name_newer(&plan.outcomes, &mut outcomes);
+        outcomes
+    }
+
+    /// Completes conflicts with the events that their callers don't know.
+    fn name_newer(&mut self, planned: &[Outcome], outcomes: &mut Outcomes) {
+        let mut to_read: Vec<Conflict> = Vec::new();
+        let mut waiting = Vec::new();
+        for (index, outcome) in planned.iter().enumerate() {
+            let Outcome::Conflict(conflict) = outcome else { continue };
+            if conflict.actual <= conflict.known {
+                continue;
+            }
+            let to = conflict.actual.min(conflict.known + crate::MAX_NEWER as u64);
+            if let Some(found) = self.tip.newer(&conflict.stream, conflict.known, to) {
+                set_newer(&mut outcomes[index], found);
+                continue;
+            }
+            let asked = to_read.iter().position(|c| c == conflict).unwrap_or_else(|| {
+                to_read.push(conflict.clone());
+                to_read.len() - 1
+            });
+            waiting.push((index, asked));
+        }
+        if to_read.is_empty() {
+            return;
+        }
+        match self.backend.newer(&to_read) {
+            Ok(found) => {
+                for (index, asked) in waiting {
+                    set_newer(&mut outcomes[index], found[asked].clone());
+                }
+            }
+            // The conflict stands without their names.
+            Err(StoreError(reason)) => {
+                tracing::warn!(reason, "the events of a conflict could not be read");
+                self.backend.disconnect();
+                self.forget();
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.base = None;
+        self.versions.clear();
+        self.tip.clear();
+    }
+
+    fn forget_old_keys(&mut self) {
+        let now = Instant::now();
+        if now < self.keys_due || self.outage.is_some() {
+            return;
+        }
+        self.keys_due = now + KEYS_EVERY;
+        let keep = i64::try_from(self.options.keep_keys.as_micros()).unwrap_or(i64::MAX);
+        let before = self.options.clock.now().as_microsecond().saturating_sub(keep);
+        match self.backend.forget_keys(before) {
+            Ok(count) if count > 0 => tracing::info!(count, "forgot old idempotency keys"),
+            Ok(_) => {}
+            Err(StoreError(reason)) => {
+                tracing::warn!(reason, "old idempotency keys could not be removed");
+                self.backend.disconnect();
+                self.forget();
+            }
+        }
+    }
+}
+
+fn unavailable(batch: &[&Append], reason: &str, unknown: bool) -> Outcomes {
+    batch.iter().map(|_| Err(AppendError::Unavailable { reason: reason.to_owned(), unknown })).collect()
+}
+
+fn set_newer(
+    outcome: &mut Result<domain::ports::log::Receipt, AppendError>,
+    found: Vec<domain::ports::log::Written>,
+) {
+    if let Err(AppendError::Conflict { newer, .. }) = outcome {
+        *newer = found;
+    }
+}
