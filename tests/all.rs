@@ -3,6 +3,7 @@
 
 mod api;
 mod demo;
+mod conformance;
 mod faults;
 mod flow;
 mod house;

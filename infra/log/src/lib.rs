@@ -11,6 +11,7 @@ mod log;
 mod memory;
 mod options;
 mod plan;
+mod postgres;
 mod queue;
 mod sqlite;
 mod tip;
@@ -20,6 +21,7 @@ mod writer;
 pub use log::DatabaseLog;
 pub use memory::MemoryLog;
 pub use options::LogOptions;
+pub use postgres::PostgresLog;
 pub use sqlite::SqliteLog;
 
 use domain::envelope::RecordedEvent;

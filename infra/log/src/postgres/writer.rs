@@ -1,0 +1,276 @@
+//! The connection that writes. It lives on the writer's thread, in a runtime
+//! of its own, so that busy request handlers can't delay a commit.
+
+use std::time::Duration;
+
+use domain::ports::log::Written;
+use sqlx::postgres::{PgConnectOptions, PgQueryResult};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use tokio::runtime::Runtime;
+
+use super::sql::{self, HEAD, WRITERS_LOCK, column, mark, written};
+use crate::MAX_NEWER;
+use crate::backend::{Backend, Guesses, StoreError, Want, WriteError};
+use crate::decode::big;
+use crate::plan::{Conflict, Known, Mark, Plan};
+
+/// Longest wait for an answer. The server gives up earlier (see `connect`), so
+/// this one only strikes where the network swallows packets.
+const ANSWER: Duration = Duration::from_secs(40);
+
+pub(super) struct PostgresWriter {
+    runtime: Runtime,
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    in_transaction: bool,
+    partition_positions: u64,
+    /// First position that no partition has a place for.
+    room: u64,
+}
+
+impl PostgresWriter {
+    pub fn new(options: PgConnectOptions, partition_positions: u64) -> Result<Self, StoreError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| StoreError(e.to_string()))?;
+        let options = options.application_name("daybook log writer").options([
+            // Under the lock the head must be read after the lock was granted.
+            ("default_transaction_isolation", "read committed"),
+            // A stopped process must not keep the lock.
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            // Planned once, and by index while a new table looks small.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+        ]);
+        let connection = None;
+        Ok(Self { runtime, options, connection, in_transaction: false, partition_positions, room: 0 })
+    }
+
+    /// Runs `work` on the connection, which is opened if need be.
+    fn run<T, E: From<StoreError>>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, Answer<E>> {
+        let (options, slot) = (&self.options, &mut self.connection);
+        self.runtime.block_on(async {
+            let whole = tokio::time::timeout(ANSWER, async {
+                let connection = match slot {
+                    Some(connection) => connection,
+                    None => slot.insert(connect(options).await.map_err(|e| Answer::Error(e.into()))?),
+                };
+                work(connection).await.map_err(Answer::Error)
+            });
+            whole.await.unwrap_or(Err(Answer::None))
+        })
+    }
+
+    fn ask<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.run(work).map_err(|answer| match answer {
+            Answer::Error(error) => error,
+            Answer::None => StoreError("PostgreSQL does not answer".to_owned()),
+        })
+    }
+
+    /// Makes room for the plan, and ahead of it for half a partition.
+    fn make_room(&mut self, plan: &Plan<'_>) -> Result<(), StoreError> {
+        let last = plan.base.position + plan.events.len() as u64;
+        if last < self.room.saturating_sub(self.partition_positions / 2) {
+            return Ok(());
+        }
+        let (needed, size) = (big(last + self.partition_positions / 2), big(self.partition_positions));
+        let room: i64 = self.ask(async |connection| {
+            let made = sqlx::query_scalar("SELECT events_make_room($1, $2)").bind(needed).bind(size);
+            Ok(made.fetch_one(connection).await?)
+        })?;
+        self.room = room.cast_unsigned();
+        Ok(())
+    }
+}
+
+/// Why there is no result: an error, or silence.
+enum Answer<E> {
+    Error(E),
+    None,
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let mut connection = options.connect().await?;
+    // Answered means durable, whatever the server's default is.
+    let durable = "SELECT set_config('synchronous_commit', 'on', false) \
+         WHERE current_setting('synchronous_commit') = 'off'";
+    sqlx::raw_sql(durable).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+impl Backend for PostgresWriter {
+    const LOCK_IS_FREE: bool = false;
+
+    fn head(&mut self) -> Result<Mark, StoreError> {
+        self.ask(async |connection| {
+            let newest = sqlx::query(HEAD).fetch_optional(connection).await?;
+            Ok(newest.as_ref().map(mark).transpose()?.unwrap_or_default())
+        })
+    }
+
+    fn lock(&mut self) -> Result<Mark, StoreError> {
+        let begin = if self.in_transaction { "" } else { "BEGIN;" };
+        self.in_transaction = true;
+        self.ask(async |connection| {
+            let all = AssertSqlSafe(format!("{begin} SELECT pg_advisory_xact_lock({WRITERS_LOCK}); {HEAD}"));
+            let rows = sqlx::raw_sql(all).fetch_all(connection).await?;
+            // The lock's row has one column, the head's has three.
+            let newest = rows.iter().find(|row| row.len() == 3);
+            Ok(newest.map(mark).transpose()?.unwrap_or_default())
+        })
+    }
+
+    fn unlock(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = false;
+        self.ask(async |connection| {
+            sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+            Ok(())
+        })
+    }
+
+    fn lookup<'a>(&mut self, want: &Want<'a>, known: &mut Known<'a>) -> Result<(), StoreError> {
+        let found = self.ask(async |connection| sql::lookup(connection, &want.streams, &want.keys).await)?;
+        for (index, version) in found.versions {
+            known.versions.insert(want.streams[index], version);
+        }
+        for (index, reply) in found.replies {
+            known.replies.insert(want.keys[index], reply);
+        }
+        Ok(())
+    }
+
+    fn newer(&mut self, conflicts: &[Conflict]) -> Result<Vec<Vec<Written>>, StoreError> {
+        let mut newer = vec![Vec::new(); conflicts.len()];
+        self.ask(async |connection| {
+            let rows = sqlx::query(sql::NEWER)
+                .bind(column(conflicts, |c| c.stream.tenant.as_str()))
+                .bind(column(conflicts, |c| c.stream.kind.as_ref()))
+                .bind(column(conflicts, |c| c.stream.id.as_ref()))
+                .bind(column(conflicts, |c| big(c.known)))
+                .bind(column(conflicts, |c| big(c.actual)))
+                .bind(big(MAX_NEWER as u64))
+                .fetch_all(connection)
+                .await?;
+            for row in &rows {
+                let index = usize::try_from(row.try_get::<i64, _>(7)? - 1).unwrap_or(usize::MAX);
+                newer[index].push(written(row)?);
+            }
+            Ok(())
+        })?;
+        Ok(newer)
+    }
+
+    fn leaf_at(&mut self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        self.ask(async |connection| {
+            let leaf = sqlx::query_scalar("SELECT leaf FROM events WHERE position = $1").bind(big(position));
+            Ok(leaf.fetch_optional(connection).await?)
+        })
+    }
+
+    fn write(&mut self, plan: &Plan<'_>, guesses: &Guesses<'_>) -> Result<(), WriteError> {
+        self.make_room(plan)?;
+        let locked = std::mem::take(&mut self.in_transaction);
+        let written = self.run(async |connection| {
+            let result = insert(&mut *connection, plan, guesses).await.map_err(write_error)?;
+            if result.rows_affected() != plan.events.len() as u64 {
+                return Err(WriteError::Lost);
+            }
+            if locked {
+                sqlx::raw_sql("COMMIT").execute(connection).await.map_err(|error| WriteError::Failed {
+                    reason: StoreError::from(error).0,
+                    unknown: true,
+                })?;
+            }
+            Ok(())
+        });
+        written.map_err(|answer| match answer {
+            Answer::Error(error) => error,
+            Answer::None => {
+                WriteError::Failed { reason: "PostgreSQL does not answer".to_owned(), unknown: true }
+            }
+        })
+    }
+
+    fn forget_keys(&mut self, before: i64) -> Result<u64, StoreError> {
+        self.ask(async |connection| {
+            let statement = "DELETE FROM idempotency WHERE ctid IN \
+                 (SELECT ctid FROM idempotency WHERE recorded_at < $1 LIMIT 10000)";
+            Ok(sqlx::query(statement).bind(before).execute(connection).await?.rows_affected())
+        })
+    }
+
+    fn disconnect(&mut self) {
+        self.in_transaction = false;
+        self.room = 0;
+        if let Some(connection) = self.connection.take() {
+            // Says goodbye if it can; a transaction is rolled back either way.
+            let goodbye = connection.close();
+            let _ = self
+                .runtime
+                .block_on(async { tokio::time::timeout(Duration::from_millis(200), goodbye).await });
+        }
+    }
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    plan: &Plan<'_>,
+    guesses: &Guesses<'_>,
+) -> Result<PgQueryResult, sqlx::Error> {
+    let (events, keys) = (&plan.events, &plan.keys);
+    sqlx::query(sql::WRITE)
+        .bind(WRITERS_LOCK)
+        .bind(big(plan.base.position))
+        .bind(plan.base.event_id)
+        .bind(column(guesses, |(stream, _)| stream.tenant.as_str()))
+        .bind(column(guesses, |(stream, _)| stream.kind.as_ref()))
+        .bind(column(guesses, |(stream, _)| stream.id.as_ref()))
+        .bind(column(guesses, |(_, version)| big(*version)))
+        .bind(plan.recorded_at.as_microsecond())
+        .bind(column(keys, |k| k.idempotency.tenant.as_str()))
+        .bind(column(keys, |k| k.idempotency.key.as_str()))
+        .bind(column(keys, |k| k.idempotency.request_hash.as_slice()))
+        .bind(column(keys, |k| k.idempotency.reply.as_str()))
+        .bind(column(keys, |k| big(k.first_position)))
+        .bind(column(keys, |k| big(k.events as u64)))
+        .bind(column(events, |e| e.stream.tenant.as_str()))
+        .bind(column(events, |e| e.stream.kind.as_ref()))
+        .bind(column(events, |e| e.stream.id.as_ref()))
+        .bind(column(events, |e| big(e.version)))
+        .bind(column(events, |e| e.event_id))
+        .bind(column(events, |e| e.event_type.as_ref()))
+        .bind(column(events, |e| i32::from(e.schema)))
+        .bind(column(events, |e| e.occurred_at.map(|at| at.as_microsecond())))
+        .bind(column(events, |e| e.metadata.actor.as_ref()))
+        .bind(column(events, |e| e.metadata.command_id))
+        .bind(column(events, |e| e.metadata.correlation_id.as_ref()))
+        .bind(column(events, |e| e.metadata.causation_id))
+        .bind(column(events, |e| e.payload.as_str()))
+        .bind(column(events, |e| e.leaf.as_slice()))
+        .execute(connection)
+        .await
+}
+
+/// Sorts errors of the writing statement by what they say about its fate.
+fn write_error(error: sqlx::Error) -> WriteError {
+    let code = error.as_database_error().and_then(|e| e.code());
+    match code.as_deref() {
+        // A position, version or key is taken.
+        Some("23505") => WriteError::Lost,
+        // The server refused the statement and rolled it back. The classes 57
+        // and 08 tell of sessions that were ended, at whatever point.
+        Some(code) if !code.starts_with("57") && !code.starts_with("08") => {
+            WriteError::Failed { reason: StoreError::from(error).0, unknown: false }
+        }
+        _ => WriteError::Failed { reason: StoreError::from(error).0, unknown: true },
+    }
+}

@@ -1,0 +1,8 @@
+//! What every log promises, tried on each of them: in memory, SQLite, Postgres.
+
+mod bed;
+mod idempotency;
+mod model;
+mod order;
+mod refusals;
+mod versions;
