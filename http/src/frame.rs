@@ -59,16 +59,32 @@ pub async fn frame(State(frame): State<Arc<Frame>>, mut request: Request, next: 
         request_id = %about.id,
         trace_id = about.trace.trace_id,
     );
-    let in_flight = metrics::gauge!("http_requests_in_flight");
-    in_flight.increment(1);
+    let in_flight = InFlight::start();
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    in_flight.decrement(1);
+    drop(in_flight);
     span.in_scope(|| {
         let response = handled.unwrap_or_else(|panic| panicked(panic.as_ref()).into_response());
         let response = about.finish(response);
         about.record(&response);
         response
     })
+}
+
+/// Counts a request until it is answered or its client has gone.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn start() -> Self {
+        let gauge = metrics::gauge!("http_requests_in_flight");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Problem {

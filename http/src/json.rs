@@ -21,6 +21,10 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], max_depth: usize) -> Result<T, Pr
         Problem::new(Kind::InvalidJson, detail)
     })?;
     check(text, max_depth.min(MAX_DEPTH))?;
+    // serde would take an array for a struct, field by field in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::field("", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let pointer = pointer(e.path());
@@ -322,7 +326,7 @@ mod tests {
                 "-",
                 "The body is not JSON at line 1, column 11: control character (\\u0000-\\u001F) found while parsing a string.",
             ),
-            ("[]", InvalidField, "", "must be an object"),
+            ("[\"a\"]", InvalidField, "", "must be an object"),
             ("{}", InvalidField, "/name", "is missing"),
             ("7", InvalidField, "", "must be an object"),
             ("{\"name\":7}", InvalidField, "/name", "must be a string"),
@@ -368,7 +372,10 @@ mod tests {
 
     #[test]
     fn nesting_has_a_limit_of_its_own() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            format!("{{\"a\":{open}{close}}}")
+        };
         assert!(read::<serde_json::Value>(nested(64).as_bytes(), 64).is_ok());
         for depth in [65, 127, 128, 1_000, 1_000_000] {
             let problem = read::<serde_json::Value>(nested(depth).as_bytes(), 64).unwrap_err();

@@ -15,7 +15,7 @@ pub struct Tool {
 
 pub const POSTGRES: Tool = Tool { program: "postgres", package: "postgresql" };
 pub const NATS: Tool = Tool { program: "nats-server", package: "nats-server" };
-pub const NGINX: Tool = Tool { program: "nginx", package: "nginx-light" };
+pub const NGINX: Tool = Tool { program: "nginx", package: "nginx" };
 pub const WRK: Tool = Tool { program: "wrk", package: "wrk" };
 
 /// Where each tool is, in the order asked for.

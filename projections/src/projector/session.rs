@@ -98,7 +98,7 @@ impl Session {
         Ok(())
     }
 
-    async fn wait(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
+    async fn wait(&self, cancel: &CancellationToken) -> Result<(), Halt> {
         tokio::select! {
             () = cancel.cancelled() => Ok(()),
             // No news is no failure.
