@@ -4,5 +4,11 @@
 
 mod check;
 mod memory;
+mod names;
+mod postgres;
+mod sql;
+mod sqlite;
 
 pub use memory::MemoryRows;
+pub use postgres::PostgresRows;
+pub use sqlite::SqliteRows;

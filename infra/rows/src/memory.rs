@@ -14,6 +14,11 @@ use crate::check;
 
 type TableRows = BTreeMap<RowKey, (Option<String>, String)>;
 
+struct Table {
+    sorted: bool,
+    rows: TableRows,
+}
+
 struct Held {
     model: ModelId,
     status: GenerationStatus,
@@ -21,7 +26,7 @@ struct Held {
     epoch: u64,
     owner: String,
     expires: Option<Instant>,
-    tables: BTreeMap<String, TableRows>,
+    tables: BTreeMap<String, Table>,
     parked: BTreeMap<u64, ParkedEvent>,
 }
 
@@ -63,7 +68,10 @@ impl RowStore for MemoryRows {
             epoch: 0,
             owner: String::new(),
             expires: None,
-            tables: tables.iter().map(|t| (t.name.to_owned(), TableRows::new())).collect(),
+            tables: tables
+                .iter()
+                .map(|t| (t.name.to_owned(), Table { sorted: t.sorted, rows: TableRows::new() }))
+                .collect(),
             parked: BTreeMap::new(),
         };
         let generation = describe(&id, &held);
@@ -174,8 +182,11 @@ impl RowStore for MemoryRows {
         let (id, held) = find(&state, source)?;
         let answer = |q: &Query| {
             let unknown = || RowsError::UnknownTable(q.table.to_string());
-            let rows = held.tables.get(&*q.table).ok_or_else(unknown)?;
-            Ok(select(rows, tenant, &q.select))
+            let table = held.tables.get(&*q.table).ok_or_else(unknown)?;
+            if matches!(q.select, Select::Top { .. }) && !table.sorted {
+                return Err(RowsError::Invalid(format!("table {} has no sort key", q.table)));
+            }
+            Ok(select(&table.rows, tenant, &q.select))
         };
         let results = queries.iter().map(answer).collect::<Result<_, RowsError>>()?;
         Ok(Snapshot { generation: id, model: held.model.clone(), position: held.position, results })
@@ -270,7 +281,8 @@ fn owned<'a>(state: &'a mut State, lease: &Lease) -> Result<&'a mut Held, RowsEr
 }
 
 fn rows_of<'a>(held: &'a mut Held, table: &str) -> Result<&'a mut TableRows, RowsError> {
-    held.tables.get_mut(table).ok_or_else(|| RowsError::UnknownTable(table.into()))
+    let table_of = held.tables.get_mut(table).ok_or_else(|| RowsError::UnknownTable(table.into()))?;
+    Ok(&mut table_of.rows)
 }
 
 fn select(rows: &TableRows, tenant: &TenantId, select: &Select) -> Vec<StoredRow> {

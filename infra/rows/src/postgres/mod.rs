@@ -1,0 +1,152 @@
+//! Rows in PostgreSQL: JSONB documents, one table per generation and table,
+//! and a view with typed columns over each live one.
+
+mod parked;
+mod registry;
+mod rows;
+mod views;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::TenantId;
+use domain::ports::rows::*;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::check;
+
+/// What work on the database fails with.
+#[derive(Debug)]
+pub enum Fault {
+    Sql(sqlx::Error),
+    Rows(RowsError),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(e: sqlx::Error) -> Self {
+        Self::Sql(e)
+    }
+}
+
+impl From<RowsError> for Fault {
+    fn from(e: RowsError) -> Self {
+        Self::Rows(e)
+    }
+}
+
+impl From<Fault> for RowsError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sql(e) => Self::Unavailable(e.to_string()),
+            Fault::Rows(e) => e,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct PostgresRows {
+    pool: PgPool,
+}
+
+impl PostgresRows {
+    /// Connects and brings the registry's tables up to date.
+    pub async fn connect(url: &str, max_connections: u32) -> Result<Self, RowsError> {
+        let options =
+            PgPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(10));
+        let pool = options.connect(url).await.map_err(Fault::from)?;
+        registry::migrate(&pool).await?;
+        Ok(Self { pool })
+    }
+}
+
+#[async_trait]
+impl RowStore for PostgresRows {
+    async fn open(
+        &self,
+        projection: &str,
+        model: &ModelId,
+        tables: &[TableSpec],
+    ) -> Result<Generation, RowsError> {
+        check::open(projection, tables)?;
+        Ok(registry::open(&self.pool, projection, model, tables).await?)
+    }
+
+    async fn generations(&self) -> Result<Vec<Generation>, RowsError> {
+        Ok(registry::generations(&self.pool).await?)
+    }
+
+    async fn acquire(
+        &self,
+        generation: &GenerationId,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Lease, RowsError> {
+        Ok(registry::acquire(&self.pool, generation, owner, ttl).await?)
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), RowsError> {
+        Ok(registry::renew(&self.pool, lease, ttl).await?)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), RowsError> {
+        Ok(registry::release(&self.pool, lease).await?)
+    }
+
+    async fn fetch_many(
+        &self,
+        generation: &GenerationId,
+        table: &str,
+        keys: &[RowKey],
+    ) -> Result<Vec<Option<String>>, RowsError> {
+        check_name(table)?;
+        Ok(rows::fetch(&self.pool, generation, table, keys).await?)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), RowsError> {
+        check::commit(&commit)?;
+        Ok(rows::commit(&self.pool, &commit).await?)
+    }
+
+    async fn read(
+        &self,
+        source: &Source,
+        tenant: &TenantId,
+        queries: &[Query],
+    ) -> Result<Snapshot, RowsError> {
+        check::queries(queries)?;
+        Ok(rows::read(&self.pool, source, tenant, queries).await?)
+    }
+
+    async fn dead_letters(
+        &self,
+        source: &Source,
+        tenant: Option<&TenantId>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, RowsError> {
+        Ok(parked::list(&self.pool, source, tenant, after, limit).await?)
+    }
+
+    async fn request_retry(
+        &self,
+        source: &Source,
+        tenant: &TenantId,
+        partition: Option<&str>,
+    ) -> Result<u64, RowsError> {
+        Ok(parked::request_retry(&self.pool, source, tenant, partition).await?)
+    }
+
+    async fn parked_partitions(&self, generation: &GenerationId) -> Result<Vec<(String, bool)>, RowsError> {
+        Ok(parked::partitions(&self.pool, generation).await?)
+    }
+
+    async fn parked_sequence(
+        &self,
+        generation: &GenerationId,
+        partition: &str,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, RowsError> {
+        Ok(parked::sequence(&self.pool, generation, partition, limit).await?)
+    }
+}

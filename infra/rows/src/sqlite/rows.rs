@@ -1,0 +1,118 @@
+//! Reading and writing rows.
+
+use domain::TenantId;
+use domain::ports::rows::{
+    Commit, GenerationId, Query, RowKey, RowsError, Snapshot, Source, StoredRow, TableChanges, group_of,
+};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter};
+
+use super::connections::{Fault, writable};
+use super::{parked, registry};
+use crate::names;
+use crate::sql::{self, Arg, Statement, TableMeta};
+
+impl ToSql for Arg {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(text) => text.to_sql(),
+            Self::Integer(i) => i.to_sql(),
+        }
+    }
+}
+
+pub fn fetch(
+    connection: &Connection,
+    generation: &GenerationId,
+    table: &str,
+    keys: &[RowKey],
+) -> Result<Vec<Option<String>>, Fault> {
+    let name = names::table(generation, table);
+    let text = format!("SELECT doc FROM \"{name}\" WHERE tenant = $1 AND key = $2");
+    let mut statement = connection.prepare_cached(&text)?;
+    let mut one = |row: &RowKey| {
+        statement.query_row([row.tenant.as_str(), &*row.key], |r| r.get(0)).optional().map_err(Fault::from)
+    };
+    keys.iter().map(&mut one).collect()
+}
+
+pub fn read(
+    connection: &mut Connection,
+    source: &Source,
+    tenant: &TenantId,
+    queries: &[Query],
+) -> Result<Snapshot, Fault> {
+    // The first statement fixes the snapshot for all of them.
+    let tx = connection.transaction()?;
+    let known = registry::find(&tx, source)?;
+    let mut results = Vec::with_capacity(queries.len());
+    for query in queries {
+        let meta = known.table(&query.table)?;
+        let name = names::table(&known.id, &query.table);
+        let mut statement = Statement::new("");
+        sql::select(&mut statement, "key, sort, doc", &name, tenant.as_str(), meta, &query.select)?;
+        let mut prepared = tx.prepare_cached(&statement.sql)?;
+        let stored = prepared.query_map(params_from_iter(&statement.args), |r| {
+            Ok(StoredRow { key: r.get(0)?, sort: r.get(1)?, doc: r.get(2)? })
+        })?;
+        results.push(stored.collect::<Result<_, _>>()?);
+    }
+    Ok(Snapshot { generation: known.id, model: known.model, position: known.position, results })
+}
+
+pub fn commit(connection: &mut Connection, commit: &Commit) -> Result<(), Fault> {
+    let tx = writable(connection)?;
+    move_checkpoint(&tx, commit)?;
+    if !commit.changes.is_empty() {
+        let known = registry::find(&tx, &Source::Generation(commit.lease.generation.clone()))?;
+        for changes in &commit.changes {
+            write(&tx, &known.id, known.table(&changes.table)?, changes)?;
+        }
+    }
+    parked::store(&tx, commit)?;
+    Ok(tx.commit()?)
+}
+
+fn move_checkpoint(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Fault> {
+    let GenerationId { projection, number } = &commit.lease.generation;
+    let (epoch, from, to) = (commit.lease.epoch as i64, commit.from as i64, commit.to as i64);
+    let moved =
+        tx.prepare_cached(sql::MOVE_CHECKPOINT)?.execute(params![to, projection, number, epoch, from])?;
+    if moved == 1 {
+        return Ok(());
+    }
+    let found: Option<(i64, i64)> =
+        tx.query_row(sql::EPOCH, params![projection, number], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+    Err(match found {
+        None => RowsError::UnknownProjection(projection.to_string()).into(),
+        Some((current, _)) if current != epoch => RowsError::LeaseLost.into(),
+        Some((_, position)) => RowsError::CheckpointMoved { actual: position as u64 }.into(),
+    })
+}
+
+fn write(
+    tx: &Transaction<'_>,
+    generation: &GenerationId,
+    meta: &TableMeta,
+    changes: &TableChanges,
+) -> Result<(), Fault> {
+    let name = names::table(generation, &meta.name);
+    let (group, value) = if meta.sorted { (", grp", ", $5") } else { ("", "") };
+    let mut put = tx.prepare_cached(&format!(
+        "INSERT INTO \"{name}\" (tenant, key, sort, doc{group}) VALUES ($1, $2, $3, $4{value})
+         ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
+    ))?;
+    for p in &changes.puts {
+        let tenant = p.row.tenant.as_str();
+        if meta.sorted {
+            put.execute(params![tenant, p.row.key, p.sort, p.doc, group_of(&p.row.key)])?;
+        } else {
+            put.execute(params![tenant, p.row.key, p.sort, p.doc])?;
+        }
+    }
+    let mut delete = tx.prepare_cached(&format!("DELETE FROM \"{name}\" WHERE tenant = $1 AND key = $2"))?;
+    for row in &changes.deletes {
+        delete.execute([row.tenant.as_str(), &*row.key])?;
+    }
+    Ok(())
+}
