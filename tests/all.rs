@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod api;
-mod demo;
 mod conformance;
+mod demo;
 mod faults;
 mod flow;
 mod house;

@@ -1,9 +1,14 @@
 //! What the hub resolves taps with: bands, live events and tenants' settings.
 //! The same fold feeds the hub's table in memory and its persisted rows.
 
+use domain::live_event::LiveEvent;
+use domain::ports::rows::{ModelId, TableSpec};
 use domain::registry::{DecodeError, decode};
 use domain::{RecordedEvent, band, live_event, tenant};
 use serde::{Deserialize, Serialize};
+
+use crate::projection::{ApplyError, Projection, Wanted};
+use crate::working_set::{Row, Rows};
 
 /// Tags do not matter to a tap.
 pub const EVENT_TYPES: &[&str] = &[
@@ -65,4 +70,68 @@ pub fn change(event: &RecordedEvent) -> Result<Option<Change>, DecodeError> {
         }
         _ => None,
     })
+}
+
+pub const NAME: &str = "hub";
+/// Key: the band's id. Rows are [`HubBand`]s.
+pub const BANDS: &str = "bands";
+/// Key: the event's id. Rows are [`LiveEvent`]s.
+pub const EVENTS: &str = "events";
+/// Key: the tenant's id. Rows are [`tenant::Settings`].
+pub const TENANTS: &str = "tenants";
+
+const fn table(name: &'static str) -> TableSpec {
+    TableSpec { name, sorted: false, columns: &[] }
+}
+
+const TABLES: &[TableSpec] = &[table(BANDS), table(EVENTS), table(TENANTS)];
+
+impl Row for HubBand {}
+impl Row for LiveEvent {}
+impl Row for tenant::Settings {}
+
+/// Keeps what the hub's table is seeded from.
+pub struct Hub;
+
+impl Projection for Hub {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn model(&self) -> ModelId {
+        ModelId::new(NAME, 1)
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        EVENT_TYPES
+    }
+
+    fn tables(&self) -> &'static [TableSpec] {
+        TABLES
+    }
+
+    fn prefetch(&self, event: &RecordedEvent, want: &mut Wanted) {
+        let table = match &*event.stream.kind {
+            band::KIND => BANDS,
+            live_event::KIND => EVENTS,
+            tenant::KIND => TENANTS,
+            _ => return,
+        };
+        want.row(table, &event.stream.tenant, &event.stream.id);
+    }
+
+    fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
+        let (tenant, id) = (&event.stream.tenant, &event.stream.id);
+        match change(event)? {
+            Some(Change::Band(change)) => {
+                rows.entry_or_default::<HubBand>(BANDS, tenant, id)?.apply(change);
+            }
+            Some(Change::LiveEvent(change)) => {
+                rows.entry_or_default::<LiveEvent>(EVENTS, tenant, id)?.apply_event(change);
+            }
+            Some(Change::Tenant(settings)) => rows.put(TENANTS, tenant, id, settings)?,
+            None => {}
+        }
+        Ok(())
+    }
 }

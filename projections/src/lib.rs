@@ -4,8 +4,11 @@
 //! through a working set of typed rows ([`Rows`]); the projector stores a
 //! batch's rows and its checkpoint in one transaction.
 
+pub mod bands;
 pub mod board;
+mod directory;
 pub mod hub;
+pub mod live_events;
 pub mod projection;
 pub mod projector;
 pub mod tap_analytics;
@@ -14,3 +17,15 @@ pub mod working_set;
 
 pub use projection::{ApplyError, Projection, Wanted};
 pub use working_set::{Row, Rows};
+
+use std::sync::Arc;
+
+/// Every read model there is.
+pub fn all() -> Vec<Arc<dyn Projection>> {
+    vec![
+        Arc::new(hub::Hub),
+        Arc::new(live_events::LiveEvents),
+        Arc::new(bands::Bands),
+        Arc::new(tap_analytics::TapAnalytics::default()),
+    ]
+}

@@ -1,3 +1,4 @@
 //! One suite per port, run against every implementation.
 
 mod log;
+mod rows;
