@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod clock;
+pub mod cluster;
 pub mod nats;
 pub mod postgres;
 pub mod server;
+pub mod torture;
 
 use std::path::PathBuf;
 
