@@ -313,7 +313,7 @@ async fn a_tenant_sees_its_own_rows_only() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_never_mixes_two_commits() {
     for store in stores().await {
         let lease = store.lease().await;

@@ -2,12 +2,17 @@
 
 pub mod analytics;
 pub mod band_taps;
+pub mod bands;
 pub mod csv;
 pub mod export;
 pub mod live;
+pub mod live_events;
+pub mod projections;
 pub mod retention;
 pub mod series;
 
+use ::projections::tap_analytics::NO_EVENT;
+use ::projections::tap_analytics::rows::EventSettings;
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -17,8 +22,6 @@ use domain::TenantId;
 use domain::ids::{InvalidId, check_id};
 use domain::ports::rows::{Snapshot, StoredRow};
 use jiff::tz::TimeZone;
-use projections::tap_analytics::NO_EVENT;
-use projections::tap_analytics::rows::EventSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
@@ -45,6 +48,19 @@ pub fn analytics_openapi() -> utoipa::openapi::OpenApi {
     doc.merge(retention::Doc::openapi());
     doc.merge(export::Doc::openapi());
     doc.merge(live::Doc::openapi());
+    doc
+}
+
+/// Directories and projections.
+pub fn directory_router() -> Router<ReadState> {
+    Router::new().merge(live_events::router()).merge(bands::router()).merge(projections::router())
+}
+
+/// Their part of the API document.
+pub fn directory_openapi() -> utoipa::openapi::OpenApi {
+    let mut doc = live_events::Doc::openapi();
+    doc.merge(bands::Doc::openapi());
+    doc.merge(projections::Doc::openapi());
     doc
 }
 

@@ -1,0 +1,138 @@
+//! The directory of bands.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+use daybook_http::{Id, Path, Problem, Query};
+use domain::ports::rows::{KeyRange, Query as RowQuery};
+use projections::bands::{BANDS, BY_EVENT, BY_TAG, BandRow, NAME, tag_key};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::{ReadHeaders, Reader, limit, parse, row_at, rows_at};
+use crate::at_least::Answer;
+use crate::cursor;
+use crate::state::ReadState;
+
+const MAX_LIMIT: usize = 1_000;
+
+pub fn router() -> Router<ReadState> {
+    Router::new().route("/v1/bands", get(list)).route("/v1/bands/{id}", get(one))
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list, one))]
+pub struct Doc;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum BandStatus {
+    Active,
+    Retired,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only bands of this event.
+    #[param(value_type = Option<String>)]
+    event: Option<Id>,
+    /// Only bands with this tag.
+    tag: Option<String>,
+    /// active or retired.
+    #[param(value_type = Option<String>)]
+    status: Option<BandStatus>,
+    /// 1 to 1,000; 100 unless told.
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct BandBody {
+    id: String,
+    /// For `If-Match` of its commands.
+    version: u64,
+    event_id: Option<String>,
+    tags: Vec<String>,
+    status: &'static str,
+}
+
+impl From<BandRow> for BandBody {
+    fn from(row: BandRow) -> Self {
+        Self {
+            id: row.id,
+            version: row.version,
+            event_id: row.event_id,
+            tags: row.tags.into_iter().collect(),
+            status: if row.retired { "retired" } else { "active" },
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Bands {
+    /// In the order of their ids.
+    bands: Vec<BandBody>,
+    /// The cursor of the next page, if there may be one. With two filters a
+    /// page can hold fewer bands than asked for and still have a next one.
+    next: Option<String>,
+}
+
+/// The tenant's bands, of an event or with a tag if told.
+#[utoipa::path(get, path = "/v1/bands", tag = "Directories", params(Filter, ReadHeaders), responses((status = 200, body = Bands)))]
+async fn list(
+    State(state): State<ReadState>,
+    Query(filter): Query<Filter>,
+    reader: Reader,
+) -> Result<Answer<Bands>, Problem> {
+    let limit = limit(filter.limit, 100, MAX_LIMIT)?;
+    let (table, prefix) = match (&filter.event, &filter.tag) {
+        (Some(event), _) => (BY_EVENT, format!("{event}/")),
+        (None, Some(tag)) => (BY_TAG, format!("{}/", tag_key(tag))),
+        (None, None) => (BANDS, String::new()),
+    };
+    let status = format!("{:?}", filter.status);
+    let tag = filter.tag.as_deref().unwrap_or_default();
+    let scope = ["bands", reader.tenant.as_str(), table, &prefix, tag, &status];
+    let after = filter.cursor.as_ref().map(|text| cursor::decode(&scope, text)).transpose()?;
+    let range = KeyRange { prefix: prefix.clone(), after, limit: limit + 1, ..KeyRange::default() };
+    let queries = [RowQuery::range(table, range)];
+    let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &queries).await?;
+    let rows = rows_at(&snapshot, 0);
+    let next = match rows.get(..limit).and_then(<[_]>::last) {
+        Some(last) if rows.len() > limit => Some(cursor::encode(&scope, &last.key)?),
+        _ => None,
+    };
+    let mut bands = Vec::new();
+    for row in rows.iter().take(limit) {
+        let band: BandRow = parse(row)?;
+        if wanted(&filter, &band) {
+            bands.push(band.into());
+        }
+    }
+    Ok(Answer::new(&snapshot, Bands { bands, next }))
+}
+
+fn wanted(filter: &Filter, band: &BandRow) -> bool {
+    filter.tag.as_ref().is_none_or(|tag| band.tags.contains(tag))
+        && filter.status.is_none_or(|status| (status == BandStatus::Retired) == band.retired)
+}
+
+/// One band. The ETag is its version.
+#[utoipa::path(get, path = "/v1/bands/{id}", tag = "Directories", params(("id" = String, Path), ReadHeaders), responses((status = 200, body = BandBody), (status = 304)))]
+async fn one(
+    State(state): State<ReadState>,
+    Path(id): Path<Id>,
+    headers: HeaderMap,
+    reader: Reader,
+) -> Result<Response, Problem> {
+    let queries = [RowQuery::get(BANDS, &id)];
+    let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &queries).await?;
+    let row: BandRow = row_at(&snapshot, 0)?.ok_or_else(Problem::not_found)?;
+    let version = row.version;
+    Ok(Answer::new(&snapshot, BandBody::from(row)).version(version).unless_known(&headers))
+}

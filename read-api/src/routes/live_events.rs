@@ -1,0 +1,149 @@
+//! The directory of live events.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+use daybook_http::{Id, Path, Problem, Query};
+use domain::live_event::{EventDetails, ScheduleMode, Status, Window};
+use domain::ports::rows::{Query as RowQuery, SortAfter};
+use projections::live_events::{EVENTS, LiveEventRow, NAME, status_word};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::{ReadHeaders, Reader, limit, parse, row_at, rows_at};
+use crate::at_least::Answer;
+use crate::cursor;
+use crate::state::ReadState;
+
+const MAX_LIMIT: usize = 1_000;
+
+pub fn router() -> Router<ReadState> {
+    Router::new().route("/v1/events", get(list)).route("/v1/events/{id}", get(one))
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list, one))]
+pub struct Doc;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only events of this status: scheduled, cancelled or archived.
+    #[param(value_type = Option<String>)]
+    status: Option<Status>,
+    /// 1 to 1,000; 100 unless told.
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// An event without its windows.
+#[derive(Debug, Serialize, ToSchema)]
+struct Listed {
+    id: String,
+    /// For `If-Match` of its commands.
+    version: u64,
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    details: EventDetails,
+    status: &'static str,
+    windows: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Events {
+    /// Latest start first.
+    events: Vec<Listed>,
+    /// The cursor of the next page, if there may be one. With a filter a page
+    /// can hold fewer events than asked for and still have a next one.
+    next: Option<String>,
+}
+
+/// The tenant's events, latest start first.
+#[utoipa::path(get, path = "/v1/events", tag = "Directories", params(Filter, ReadHeaders), responses((status = 200, body = Events)))]
+async fn list(
+    State(state): State<ReadState>,
+    Query(filter): Query<Filter>,
+    reader: Reader,
+) -> Result<Answer<Events>, Problem> {
+    let limit = limit(filter.limit, 100, MAX_LIMIT)?;
+    let status = filter.status.map_or("any", status_word);
+    let scope = ["events", reader.tenant.as_str(), status];
+    let after = match &filter.cursor {
+        Some(text) => {
+            let (sort, key) = cursor::decode(&scope, text)?;
+            Some(SortAfter { sort, key })
+        }
+        None => None,
+    };
+    let query = RowQuery::top(EVENTS, "", after, limit + 1);
+    let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &[query]).await?;
+    let rows = rows_at(&snapshot, 0);
+    let next = match rows.get(..limit).and_then(<[_]>::last) {
+        Some(last) if rows.len() > limit => Some(cursor::encode(&scope, &(&last.sort, &last.key))?),
+        _ => None,
+    };
+    let mut events = Vec::new();
+    for row in rows.iter().take(limit) {
+        let found: LiveEventRow = parse(row)?;
+        if filter.status.is_none_or(|s| s == found.event.status) {
+            events.extend(listed(&row.key, found));
+        }
+    }
+    Ok(Answer::new(&snapshot, Events { events, next }))
+}
+
+fn listed(id: &str, row: LiveEventRow) -> Option<Listed> {
+    Some(Listed {
+        id: id.into(),
+        version: row.version,
+        details: row.event.details?,
+        status: status_word(row.event.status),
+        windows: row.event.windows.len(),
+    })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Whole {
+    id: String,
+    version: u64,
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    details: EventDetails,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_because: Option<String>,
+    #[schema(value_type = Object)]
+    schedule: ScheduleMode,
+    /// In the order of their starts.
+    #[schema(value_type = Vec<Object>)]
+    windows: Vec<Window>,
+}
+
+/// One event with its windows. The ETag is its version.
+#[utoipa::path(get, path = "/v1/events/{id}", tag = "Directories", params(("id" = String, Path), ReadHeaders), responses((status = 200, body = Whole), (status = 304)))]
+async fn one(
+    State(state): State<ReadState>,
+    Path(id): Path<Id>,
+    headers: HeaderMap,
+    reader: Reader,
+) -> Result<Response, Problem> {
+    let queries = [RowQuery::get(EVENTS, &id)];
+    let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &queries).await?;
+    let row: LiveEventRow = row_at(&snapshot, 0)?.ok_or_else(Problem::not_found)?;
+    let mut windows: Vec<Window> = row.event.windows.into_values().collect();
+    windows.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+    let body = Whole {
+        id: id.0,
+        version: row.version,
+        details: row.event.details.ok_or_else(Problem::not_found)?,
+        status: status_word(row.event.status),
+        cancelled_because: row.cancelled_because,
+        schedule: row.event.mode,
+        windows,
+    };
+    Ok(Answer::new(&snapshot, body).version(row.version).unless_known(&headers))
+}
