@@ -13,10 +13,12 @@ pub use state::ReadState;
 
 /// Every question's route.
 pub fn router(state: ReadState) -> Router {
-    routes::analytics_router().with_state(state)
+    routes::analytics_router().merge(routes::directory_router()).with_state(state)
 }
 
 /// The questions' part of the API document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes::analytics_openapi()
+    let mut doc = routes::analytics_openapi();
+    doc.merge(routes::directory_openapi());
+    doc
 }

@@ -159,3 +159,14 @@ impl Drop for Renewal {
 fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The composition root spawns it.
+    #[allow(dead_code, reason = "compiling is the test")]
+    fn the_run_can_be_spawned(projector: Projector, projection: Arc<dyn Projection>) -> impl Send {
+        async move { projector.run(projection, CancellationToken::new()).await }
+    }
+}

@@ -98,7 +98,7 @@ impl Session {
         Ok(())
     }
 
-    async fn wait(&self, cancel: &CancellationToken) -> Result<(), Halt> {
+    async fn wait(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
         tokio::select! {
             () = cancel.cancelled() => Ok(()),
             // No news is no failure.
@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    async fn linger(&self, cancel: &CancellationToken) {
+    async fn linger(&mut self, cancel: &CancellationToken) {
         tokio::select! {
             () = cancel.cancelled() => {}
             () = tokio::time::sleep(self.options.linger) => {}
@@ -127,7 +127,7 @@ impl Session {
         if self.position == through { Ok(next?) } else { Ok(self.page().await?) }
     }
 
-    async fn page(&self) -> Result<Page, Halt> {
+    async fn page(&mut self) -> Result<Page, Halt> {
         Ok(self.log.read(self.position, self.options.batch, &self.filter).await?)
     }
 
@@ -204,7 +204,7 @@ impl Session {
         Ok(!failed)
     }
 
-    async fn parked_events(&self, sequence: &[ParkedEvent]) -> Result<Vec<RecordedEvent>, Halt> {
+    async fn parked_events(&mut self, sequence: &[ParkedEvent]) -> Result<Vec<RecordedEvent>, Halt> {
         let mut events = Vec::with_capacity(sequence.len());
         for parked in sequence {
             let position = parked.letter.position;
