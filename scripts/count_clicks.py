@@ -13,7 +13,7 @@ import re
 import sys
 
 COMBINED = re.compile(
-    rb'\S+ \S+ .+? \[(?P<time>[^\]]+)\] "(?P<method>[A-Za-z-]+) (?P<target>[^ "]+)[^"]*" '
+    rb'\S+ \S+ .+? \[(?P<time>[^\]]+)\] "(?P<method>[A-Za-z-]+) (?P<target>[^"]+?)(?: HTTP/[\d.]+)?" '
     rb'\d+ \S+ "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"'
 )
 

@@ -28,8 +28,10 @@ fn parse(line: &str) -> Option<Line> {
     let (_, rest) = rest.split_once('"')?;
     let (referrer, rest) = rest_of_quoted(rest)?;
     let (user_agent, _) = quoted(rest)?;
-    let mut words = request.split(' ');
-    followed(words.next()?, words.next()?, |link, preview| Click {
+    // A target may hold spaces; a request before HTTP/1.0 had no version.
+    let (method, target) = request.split_once(' ')?;
+    let target = target.rsplit_once(" HTTP/").map_or(target, |(target, _)| target);
+    followed(method, target, |link, preview| Click {
         link,
         at,
         preview,
@@ -98,8 +100,10 @@ mod tests {
         for other in ["POST", "OPTIONS", "PROPFIND"] {
             assert_eq!(read(&line(&format!("{other} /x HTTP/1.1"), dashes)), Line::OtherMethod);
         }
-        // Before HTTP/1.0 a request had no version.
-        assert!(matches!(read(&line("GET /x", dashes)), Line::Click(_)));
+        for (request, link) in [("GET /x", "/x"), ("GET /a b.html HTTP/1.1", "/a b.html")] {
+            let Line::Click(click) = read(&line(request, dashes)) else { panic!() };
+            assert_eq!(click.link, link);
+        }
     }
 
     #[test]
