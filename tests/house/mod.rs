@@ -1,5 +1,6 @@
 //! Rules of the repository, checked by reading it.
 
+mod canonical;
 mod edges;
 mod files;
 mod manifests;

@@ -4,13 +4,17 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use daybook::import::Format;
 use daybook_tests::data;
+use daybook_tests::postgres::database;
+use domain::ports::log::EventLog;
 use domain::tap;
 use flate2::read::MultiGzDecoder;
+use infra_log::{LogOptions, PostgresLog, SqliteLog};
 
-use super::{all_events, import, memory};
+use super::{all_events, clock, import, memory};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counted {
@@ -70,9 +74,8 @@ fn files(start: &str) -> Vec<PathBuf> {
     files
 }
 
-async fn agrees(format: Format, file: PathBuf) {
+async fn agrees(log: Arc<dyn EventLog>, format: Format, file: PathBuf) {
     let expected = count(&file);
-    let log = memory();
     let report = import(&log, format, std::slice::from_ref(&file)).await;
     let counts = &report.total;
     let imported = Counted {
@@ -97,20 +100,38 @@ async fn agrees(format: Format, file: PathBuf) {
 #[tokio::test]
 async fn every_short_link_feed_agrees_with_a_plain_count() {
     for file in files("bitly") {
-        agrees(Format::BitlyJsonl, file).await;
+        agrees(memory(), Format::BitlyJsonl, file).await;
     }
 }
 
 #[tokio::test]
 async fn every_combined_log_agrees_with_a_plain_count() {
     for file in files("apache_combined") {
-        agrees(Format::CombinedLog, file).await;
+        agrees(memory(), Format::CombinedLog, file).await;
     }
 }
 
 #[tokio::test]
 async fn every_tab_separated_log_agrees_with_a_plain_count() {
     for file in files("nasa") {
-        agrees(Format::AccessTsv, file).await;
+        agrees(memory(), Format::AccessTsv, file).await;
+    }
+}
+
+#[tokio::test]
+async fn the_spike_imports_the_same_into_sqlite() {
+    for file in files("bitly_1usagov_2013-01-12") {
+        let folder = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(folder.path().join("log.db"), LogOptions::new(clock())).await.unwrap();
+        agrees(Arc::new(log), Format::BitlyJsonl, file).await;
+    }
+}
+
+#[tokio::test]
+async fn the_spike_imports_the_same_into_postgres() {
+    for file in files("bitly_1usagov_2013-01-12") {
+        let Some(database) = database().await else { return };
+        let log = PostgresLog::connect(&database.url, LogOptions::new(clock())).await.unwrap();
+        agrees(Arc::new(log), Format::BitlyJsonl, file).await;
     }
 }
