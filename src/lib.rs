@@ -1,4 +1,7 @@
-//! The parts of the `daybook` binary that tests use as a library.
+//! The one place that knows all parts: the command line, the importers, the
+//! generated show day, and the wiring that plugs technology into ports.
 
+pub mod cli;
 pub mod demo;
 pub mod import;
+pub mod wiring;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `daybook` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daybook::cli::main()
+}

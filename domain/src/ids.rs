@@ -42,6 +42,11 @@ impl TenantId {
         }
     }
 
+    /// The owner of what belongs to the installation and not to a customer.
+    pub fn system() -> Self {
+        Self("_system".into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 pub const DRAINED: &str = "journal.drained";
 pub const KIND: &str = "journal";
-/// The tenant that owns what belongs to the installation and not to a customer.
-pub const SYSTEM_TENANT: &str = "_system";
 
 /// Payload of `journal.drained`: journal entries `from..to` are in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 use domain::live_event::LiveEvent;
 use domain::ports::rows::{ModelId, TableSpec};
 use domain::registry::{DecodeError, decode};
-use domain::{RecordedEvent, band, live_event, tenant};
+use domain::{RecordedEvent, TenantId, band, live_event, tenant};
 use serde::{Deserialize, Serialize};
 
 use crate::projection::{ApplyError, Projection, Wanted};
@@ -79,14 +79,21 @@ pub const BANDS: &str = "bands";
 pub const EVENTS: &str = "events";
 /// Key: the tenant's id. Rows are [`tenant::Settings`].
 pub const TENANTS: &str = "tenants";
+/// Kept under the system's tenant. Key: the id of a tenant that has rows here.
+pub const KNOWN_TENANTS: &str = "known_tenants";
 
 const fn table(name: &'static str) -> TableSpec {
     TableSpec { name, sorted: false, columns: &[] }
 }
 
-const TABLES: &[TableSpec] = &[table(BANDS), table(EVENTS), table(TENANTS)];
+const TABLES: &[TableSpec] = &[table(BANDS), table(EVENTS), table(TENANTS), table(KNOWN_TENANTS)];
+
+/// That there is such a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {}
 
 impl Row for HubBand {}
+impl Row for Known {}
 impl Row for LiveEvent {}
 impl Row for tenant::Settings {}
 
@@ -122,6 +129,9 @@ impl Projection for Hub {
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
         let (tenant, id) = (&event.stream.tenant, &event.stream.id);
+        if rows.get::<Known>(KNOWN_TENANTS, &TenantId::system(), tenant.as_str())?.is_none() {
+            rows.put(KNOWN_TENANTS, &TenantId::system(), tenant.as_str(), Known {})?;
+        }
         match change(event)? {
             Some(Change::Band(change)) => {
                 rows.entry_or_default::<HubBand>(BANDS, tenant, id)?.apply(change);

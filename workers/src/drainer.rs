@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::envelope::{Metadata, NewEvent};
-use domain::journal_cursor::{DRAINED, Drained, KIND, SYSTEM_TENANT};
+use domain::journal_cursor::{DRAINED, Drained, KIND};
 use domain::ports::clock::{Clock, Ids};
 use domain::ports::journal::{Batch, JournalEntry, JournalError, TapJournal};
 use domain::ports::log::{Append, AppendError, EventLog, ExpectedVersion, LogError, StreamWrite};
@@ -274,6 +274,6 @@ impl Drainer {
     }
 
     fn stream(&self) -> Result<StreamId, domain::ids::InvalidId> {
-        StreamId::new(&TenantId::new(SYSTEM_TENANT)?, KIND, self.journal.id())
+        StreamId::new(&TenantId::system(), KIND, self.journal.id())
     }
 }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod follow;
 mod record;
 pub mod redirect;
+mod seed;
 pub mod server;
 pub mod table;
 pub mod visitor;
@@ -25,6 +26,7 @@ use domain::ports::log::EventLog;
 pub use client::Proxies;
 pub use follow::follow;
 pub use record::Ack;
+pub use seed::seed;
 pub use table::{HubTable, Seed};
 pub use visitor::Visitors;
 

@@ -1,0 +1,145 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage or
+//! configuration, 3 not found, 4 the figures do not agree (`demo --exit`).
+
+mod demo;
+mod events;
+mod import;
+mod keys;
+mod output;
+mod progress;
+mod projections;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use infra_runtime::config::{ConfigError, Flags};
+use infra_runtime::{Config, RandomIds, SystemClock};
+
+use crate::wiring;
+use output::Output;
+
+pub mod exit {
+    pub const OK: u8 = 0;
+    pub const FAILED: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const NOT_FOUND: u8 = 3;
+    pub const DISAGREES: u8 = 4;
+}
+
+#[derive(Parser)]
+#[command(name = "daybook", version, about = "One append-only log; every ledger is posted from it")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 not found, 4 figures disagree"
+)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    /// One JSON object a line instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the HTTP API and the hub, and keep the read models
+    Serve,
+    /// Serve a generated show day from a temporary directory, to try things on
+    Demo(demo::Demo),
+    /// Bring in what other systems recorded
+    Import(import::Import),
+    /// API keys
+    Keys(keys::Keys),
+    /// Look at the log
+    Events(events::Events),
+    /// Look at the read models
+    Projections(projections::Projections),
+    /// Print a completion script
+    Completions { shell: Shell },
+    /// Print the version
+    Version,
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::new(cli.json);
+    let result = run(cli, &mut out).and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("daybook: {error:#}");
+            let usage = error.downcast_ref::<ConfigError>().is_some();
+            ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
+        }
+    }
+}
+
+/// Whoever read our output has seen enough.
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Who sits at the terminal, for the log.
+fn actor() -> Arc<str> {
+    let user = std::env::var("USER").ok().filter(|u| daybook_http::headers::is_token(u));
+    format!("cli:{}", user.as_deref().unwrap_or("unknown")).into()
+}
+
+#[tokio::main]
+async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "daybook", &mut script);
+            std::io::stdout().write_all(&script)?;
+            Ok(exit::OK)
+        }
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            out.line(&if out.json {
+                serde_json::json!({"version": version}).to_string()
+            } else {
+                format!("daybook {version}")
+            })?;
+            Ok(exit::OK)
+        }
+        Command::Demo(args) => demo::run(args, &cli.flags, out).await,
+        Command::Serve => serve::run(Config::load(&cli.flags)?, out).await,
+        command => with_log(Config::load(&cli.flags)?, command, out).await,
+    }
+}
+
+/// Commands that open the log of the configured database.
+async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<u8> {
+    infra_runtime::telemetry::init_logs(&config.log)?;
+    let clock = Arc::new(SystemClock);
+    let opened = wiring::open_log(&config, clock.clone()).await?;
+    let log = opened.log.clone();
+    let code = match command {
+        Command::Import(args) => import::run(args, log, clock, Arc::new(RandomIds), out).await?,
+        Command::Events(args) => events::run(args, log, out).await?,
+        Command::Projections(args) => {
+            projections::run(args, log, wiring::open_rows(&config).await?, out).await?
+        }
+        Command::Keys(args) => {
+            let services =
+                commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };
+            keys::run(args, &services, out).await?
+        }
+        // Handled by the caller.
+        Command::Serve | Command::Demo(_) | Command::Completions { .. } | Command::Version => exit::OK,
+    };
+    opened.close().await;
+    Ok(code)
+}

@@ -1,0 +1,116 @@
+//! The router of the HTTP API, and what it is framed with.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use axum::Router;
+use commands::{BulkLimits, Services};
+use daybook_http::address::TrustedProxies;
+use daybook_http::auth::{Authenticator, Failures, KeyRing};
+use daybook_http::extract::BodyLimits;
+use daybook_http::health::{Health, Status};
+use daybook_http::layers::{self, Cors, Routes};
+use daybook_http::limits::{Rate, RateLimits};
+use daybook_http::{openapi, problem_pages};
+use domain::ports::log::EventLog;
+use infra_runtime::Config;
+use infra_runtime::config::Role;
+use infra_runtime::telemetry::Metrics;
+use read_api::ReadState;
+use read_api::hub::Hub;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub fn router(
+    config: &Config,
+    services: &Services,
+    state: ReadState,
+    ring: Arc<KeyRing>,
+    health: Arc<Health>,
+) -> Result<Router> {
+    let mut routes = Routes { health: health.routes(), ..Routes::default() };
+    if config.roles.has(Role::Api) {
+        let commands = commands::router(services.clone(), ring.clone());
+        routes.api = commands.merge(read_api::router(state));
+        let parts = vec![commands::openapi(), read_api::openapi()];
+        let document =
+            openapi::document(VERSION, "One append-only log; every ledger is posted from it.", parts);
+        routes.open = openapi::routes(&document)?.merge(problem_pages::routes());
+    }
+    let auth = Authenticator {
+        ring,
+        clock: services.clock.clone(),
+        failures: Arc::new(Failures::new(config.auth.failures_per_minute)),
+    };
+    let limits = &config.limits;
+    let origins = &config.http.cors_allowed_origins;
+    let framed = layers::Config {
+        auth,
+        rates: RateLimits::new(
+            Rate::new(limits.rate_per_second, limits.rate_burst),
+            Rate::new(limits.global_rate_per_second, limits.global_rate_burst),
+        ),
+        body: BodyLimits { bytes: limits.body_bytes, depth: limits.json_depth },
+        timeout: config.http.timeout(),
+        concurrency: config.http.concurrency,
+        cors: Cors::parse(origins).map_err(|e| config.invalid("http.cors_allowed_origins", e))?,
+        proxies: proxies(config)?,
+        ids: services.ids.clone(),
+    };
+    Ok(layers::apply(routes, framed))
+}
+
+pub fn bulk_limits(config: &Config) -> BulkLimits {
+    BulkLimits { body_bytes: config.limits.bulk_body_bytes, rows: config.limits.bulk_rows }
+}
+
+pub fn proxies(config: &Config) -> Result<TrustedProxies> {
+    let trusted = TrustedProxies::parse(&config.http.trusted_proxies);
+    Ok(trusted.map_err(|e| config.invalid("http.trusted_proxies", e))?)
+}
+
+/// Ready means: the log answers, and the rows can be read.
+pub fn health(
+    log: &Arc<dyn EventLog>,
+    state: &ReadState,
+    hub: Option<&Hub>,
+    metrics: Metrics,
+) -> Arc<Health> {
+    let (log, rows) = (log.clone(), state.rows.clone());
+    let hub_position = hub.map(|h| h.table().clone());
+    let mut health = Health::new(VERSION, move || metrics.render())
+        .component("log", true, {
+            let log = log.clone();
+            move || {
+                let log = log.clone();
+                async move {
+                    match log.head().await {
+                        Ok(head) => Status::ok(format!("head at position {}", head.position)),
+                        Err(error) => unavailable(&error),
+                    }
+                }
+            }
+        })
+        .component("rows", true, move || {
+            let rows = rows.clone();
+            async move {
+                match rows.generations().await {
+                    Ok(all) => Status::ok(format!("{} generations", all.len())),
+                    Err(error) => unavailable(&error),
+                }
+            }
+        });
+    if let Some(table) = hub_position {
+        health = health.component("hub", false, move || {
+            let table = table.clone();
+            async move { Status::ok(format!("table at position {}", table.position())) }
+        });
+    }
+    Arc::new(health)
+}
+
+/// The page is public, so the reason goes to the log.
+fn unavailable(error: &dyn std::fmt::Display) -> Status {
+    tracing::warn!(%error, "health");
+    Status::failed("cannot be read")
+}

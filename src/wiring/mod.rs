@@ -1,0 +1,120 @@
+//! The composition root: technology is plugged into ports here and nowhere else.
+
+mod http;
+mod stores;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use commands::Services;
+use daybook_http::auth::{KeyRing, parse_static};
+use daybook_http::health::Health;
+use domain::ports::log::EventLog;
+use domain::ports::rows::RowStore;
+use domain::registry;
+use infra_runtime::config::Role;
+use infra_runtime::telemetry::Metrics;
+use infra_runtime::{Config, RandomIds, SystemClock};
+use projections::Projection;
+use projections::board::Board;
+use read_api::ReadState;
+use read_api::hub::server::{self, ServerConfig};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use stores::{OpenLog, open_log, open_rows};
+use tasks::Tasks;
+
+/// A server that runs until it is told to stop.
+pub struct Running {
+    pub address: SocketAddr,
+    pub services: Services,
+    pub rows: Arc<dyn RowStore>,
+    health: Arc<Health>,
+    stop: Stop,
+    tasks: Tasks,
+    log: OpenLog,
+}
+
+/// What is told to stop, in this order: first what lets work in, then what
+/// finishes it.
+#[derive(Clone, Default)]
+struct Stop {
+    serving: CancellationToken,
+    working: CancellationToken,
+}
+
+/// Every projection of this build.
+pub fn projections() -> Vec<Arc<dyn Projection>> {
+    vec![
+        Arc::new(projections::hub::Hub),
+        Arc::new(projections::live_events::LiveEvents),
+        Arc::new(projections::bands::Bands),
+        Arc::new(projections::tap_analytics::TapAnalytics::default()),
+    ]
+}
+
+/// Opens the stores, starts the roles of the configuration and serves.
+pub async fn start(config: &Config) -> Result<Running> {
+    registry::check().map_err(anyhow::Error::msg).context("the event registry")?;
+    let metrics = Metrics::install()?;
+    let clock = Arc::new(SystemClock);
+    let ids = Arc::new(RandomIds);
+    let log = open_log(config, clock.clone()).await?;
+    let rows = open_rows(config).await?;
+    for projection in projections() {
+        rows.open(projection.name(), &projection.model(), projection.tables()).await?;
+    }
+    let board = Arc::new(Board::default());
+    let services = Services { log: log.log.clone(), clock, ids, bulk: http::bulk_limits(config) };
+    let stop = Stop::default();
+    let mut tasks = Tasks::default();
+
+    let keys = parse_static(config.auth.api_keys.reveal(), &config.hub.default_tenant)
+        .map_err(|e| config.invalid("auth.api_keys", e))?;
+    let (ring, used) = KeyRing::new(keys);
+    ring.catch_up(&*log.log).await.context("reading API keys")?;
+    tasks.background(daybook_http::auth::follow(ring.clone(), log.log.clone()));
+    tasks.background(commands::record_uses(services.clone(), used));
+    tasks.background(metrics.clone().upkeep());
+
+    let hub = tasks::hub(config, &services, &*rows, &stop.working, &mut tasks).await?;
+    if config.roles.has(Role::Projector) {
+        tasks::projectors(&log.log, &rows, &board, &stop.working, &mut tasks);
+    }
+    let state = ReadState { log: log.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
+    let health = http::health(&log.log, &state, hub.as_deref(), metrics);
+    let router = http::router(config, &services, state, ring, health.clone())?;
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("listening on {}", config.http.listen))?;
+    let address = listener.local_addr()?;
+    let server = ServerConfig {
+        max_connections: config.http.max_connections,
+        head_timeout: Duration::from_secs(config.http.head_timeout_seconds.into()),
+        drain: config.http.drain(),
+        ..ServerConfig::default()
+    };
+    tasks.serving(server::serve(listener, hub, router, server, stop.serving.clone()));
+    tracing::info!(%address, database = log.kind, "serving");
+    Ok(Running { address, services, rows, health, stop, tasks, log })
+}
+
+impl Running {
+    pub fn log(&self) -> Arc<dyn EventLog> {
+        self.log.log.clone()
+    }
+
+    /// Lets no more work in, finishes what is there, and closes the log.
+    pub async fn stop(mut self) {
+        self.health.drain();
+        self.stop.serving.cancel();
+        self.tasks.served().await;
+        self.stop.working.cancel();
+        self.tasks.worked().await;
+        self.log.close().await;
+    }
+}

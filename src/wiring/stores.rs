@@ -1,0 +1,83 @@
+//! The stores of the configured database.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use domain::ports::clock::Clock;
+use domain::ports::log::EventLog;
+use domain::ports::rows::RowStore;
+use infra_log::{LogOptions, PostgresLog, SqliteLog};
+use infra_rows::{PostgresRows, SqliteRows};
+use infra_runtime::Config;
+use infra_runtime::config::DatabaseUrl;
+
+/// Connections for rows: some projectors and readers at once.
+const ROW_CONNECTIONS: u32 = 12;
+
+/// The log, and what it takes to close it.
+pub struct OpenLog {
+    pub log: Arc<dyn EventLog>,
+    pub kind: &'static str,
+    closing: Closing,
+}
+
+enum Closing {
+    Sqlite(Arc<SqliteLog>),
+    Postgres(Arc<PostgresLog>),
+}
+
+impl OpenLog {
+    /// Commits what is queued and closes the connections.
+    pub async fn close(self) {
+        match self.closing {
+            Closing::Sqlite(log) => log.close().await,
+            Closing::Postgres(log) => log.close().await,
+        }
+    }
+}
+
+pub async fn open_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog> {
+    let options = LogOptions::new(clock);
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            make_parent(path)?;
+            let log = SqliteLog::open(path, options).await;
+            let log = Arc::new(log.with_context(|| format!("opening the log {}", path.display()))?);
+            Ok(OpenLog { log: log.clone(), kind: "sqlite", closing: Closing::Sqlite(log) })
+        }
+        DatabaseUrl::Postgres(url) => {
+            let log = PostgresLog::connect(url.reveal(), options).await;
+            let log = Arc::new(log.context("opening the log in PostgreSQL")?);
+            Ok(OpenLog { log: log.clone(), kind: "postgres", closing: Closing::Postgres(log) })
+        }
+        DatabaseUrl::InDataDir => bail!("the database has no address"),
+    }
+}
+
+/// Rows have a file of their own beside the log's, since SQLite has one writer
+/// for a file.
+pub async fn open_rows(config: &Config) -> Result<Arc<dyn RowStore>> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            let path = path.with_extension("rows.db");
+            make_parent(&path)?;
+            let rows = SqliteRows::open(&path).await;
+            Ok(Arc::new(rows.with_context(|| format!("opening the rows {}", path.display()))?))
+        }
+        DatabaseUrl::Postgres(url) => {
+            let rows = PostgresRows::connect(url.reveal(), ROW_CONNECTIONS).await;
+            Ok(Arc::new(rows.context("opening the rows in PostgreSQL")?))
+        }
+        DatabaseUrl::InDataDir => bail!("the database has no address"),
+    }
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(parent) => {
+            std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,156 @@
+//! What runs beside the requests: the hub's followers, the drainer, the
+//! projectors.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use commands::Services;
+use domain::ports::clock::Ids;
+use domain::ports::log::EventLog;
+use domain::ports::rows::RowStore;
+use infra_journal::{DiskJournal, Options as JournalOptions};
+use infra_runtime::config::{HubAck, Role};
+use infra_runtime::{Config, RandomIds};
+use projections::board::Board;
+use projections::projector::{Options, Projector};
+use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Proxies, Visitors};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use workers::{Drainer, DrainerConfig};
+
+/// Tasks by how they end.
+#[derive(Default)]
+pub struct Tasks {
+    serving: JoinSet<()>,
+    working: JoinSet<()>,
+    background: Vec<Background>,
+}
+
+/// Ended with its owner.
+struct Background(JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Tasks {
+    /// Ends by itself once the server is told to stop serving.
+    pub fn serving(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.serving.spawn(task);
+    }
+
+    /// Ends by itself, finishing its work, once told to.
+    pub fn working(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.working.spawn(task);
+    }
+
+    /// Has nothing to finish.
+    pub fn background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.background.push(Background(tokio::spawn(task)));
+    }
+
+    pub async fn served(&mut self) {
+        finished(&mut self.serving).await;
+    }
+
+    pub async fn worked(&mut self) {
+        finished(&mut self.working).await;
+    }
+}
+
+async fn finished(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task ended with a panic");
+        }
+    }
+}
+
+/// The journal, its drainer, and the hub over its table in memory. A process
+/// with only the role `drainer` empties a journal that no hub writes any more.
+pub async fn hub(
+    config: &Config,
+    services: &Services,
+    rows: &dyn RowStore,
+    stop: &CancellationToken,
+    tasks: &mut Tasks,
+) -> Result<Option<Arc<Hub>>> {
+    let (serves, drains) = (config.roles.has(Role::Hub), config.roles.has(Role::Drainer));
+    if !serves && !drains {
+        return Ok(None);
+    }
+    let directory = &config.hub.journal_dir;
+    let options = JournalOptions {
+        segment_bytes: config.hub.journal_segment_bytes,
+        max_bytes: config.hub.journal_max_bytes,
+        ..JournalOptions::default()
+    };
+    let journal = DiskJournal::open(directory, options);
+    let journal = Arc::new(journal.with_context(|| format!("opening the journal {}", directory.display()))?);
+    if drains {
+        let Services { log, clock, ids, .. } = services.clone();
+        let drainer = Drainer::new(journal.clone(), log, clock, ids, DrainerConfig::default());
+        tasks.working(drainer.run(stop.clone()));
+    }
+    if !serves {
+        return Ok(None);
+    }
+    let seed = hub::seed(rows).await.context("reading the hub's rows")?;
+    let table = Arc::new(HubTable::new(seed));
+    tasks.working(hub::follow(table.clone(), services.log.clone(), stop.clone()));
+    let now = services.clock.now();
+    let salt = config.data_dir.join("visitor-salt");
+    let visitors = Visitors::open(&salt, now).with_context(|| format!("opening {}", salt.display()))?;
+    let parts = hub::Parts {
+        table,
+        journal,
+        log: services.log.clone(),
+        clock: services.clock.clone(),
+        ids: services.ids.clone(),
+        visitors,
+    };
+    Ok(Some(Arc::new(Hub::new(hub_config(config)?, parts))))
+}
+
+fn hub_config(config: &Config) -> Result<HubConfig> {
+    let settings = &config.hub;
+    let trusted = super::http::proxies(config)?;
+    let country_header = match settings.country_header.as_str() {
+        "" => None,
+        name => Some(name.parse().map_err(|e| config.invalid("hub.country_header", e))?),
+    };
+    Ok(HubConfig {
+        ack: match settings.ack {
+            HubAck::Journal => Ack::Journal,
+            HubAck::Log => Ack::Log,
+            HubAck::None => Ack::None,
+        },
+        hosts: settings.hosts.clone().into_iter().collect(),
+        default_tenant: settings.default_tenant.clone(),
+        proxies: Proxies { trusted, country_header },
+    })
+}
+
+/// One projector task for each projection, all under one owner's name.
+pub fn projectors(
+    log: &Arc<dyn EventLog>,
+    rows: &Arc<dyn RowStore>,
+    board: &Arc<Board>,
+    stop: &CancellationToken,
+    tasks: &mut Tasks,
+) {
+    let owner = format!("{}-{}", std::process::id(), RandomIds.next());
+    for projection in super::projections() {
+        let projector = Projector {
+            log: log.clone(),
+            rows: rows.clone(),
+            board: board.clone(),
+            options: Options::new(owner.clone()),
+        };
+        let stop = stop.clone();
+        tasks.working(async move { projector.run(projection, stop).await });
+    }
+}
