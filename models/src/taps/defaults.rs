@@ -18,6 +18,9 @@ pub const BROWSER_WORDS: &[&str] = &[
     "lynx/",
     "w3m/",
     "links (",
+    "profile/midp",
+    "up.browser",
+    "wap browser",
 ];
 
 const SOCIAL_PREVIEW: &[&str] = &[
@@ -168,6 +171,7 @@ const AUTOMATION: &[&str] =
 const LIBRARY: &[&str] = &[
     "curl/",
     "wget",
+    "httrack",
     "httpie",
     "python",
     "aiohttp",

@@ -154,6 +154,7 @@ fn people_and_their_devices() {
             "other",
             "Opera Mini",
         ),
+        ("LG-LG220C UP.Browser/6.2.3.8", "(GUI) MMP/2.0 Profile/MIDP-2.0", Mobile, "other", "other"),
     ];
     for (platform, rest, device, os, browser) in cases {
         let agent = format!("{platform} {rest}");
