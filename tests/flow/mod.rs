@@ -1,6 +1,7 @@
-//! Whole paths through the system, in process.
+//! Whole paths through the system, in process and over processes.
 
 mod analytics;
 mod commands;
 mod hub;
 mod hub_server;
+mod server;

@@ -65,6 +65,16 @@ impl Server {
         self.child.id()
     }
 
+    /// SIGTERM, and waits until the server has finished what it had begun.
+    pub fn stop(mut self) -> Result<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("the server ended with {status}");
+        }
+        Ok(())
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;
