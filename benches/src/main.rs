@@ -1,0 +1,29 @@
+//! Side-by-side benchmarks: each prints a table of medians, or with `--json`
+//! one object a line {bench, case, ours, peer, peer_value, ratio, unit, runs}.
+
+mod append;
+mod table;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    /// One JSON object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Durable appends a second, one event per command, against other stores.
+    Append(append::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.bench {
+        Bench::Append(options) => append::run(options, arguments.json),
+    }
+}
