@@ -24,6 +24,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .env(NATS_VARIABLE, &services.nats_url)
             .env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
     };
+    // Tests of the command line and of whole servers run these.
+    child::check(child::cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
     if args.filters.is_empty() {
         let mut doc = child::cargo();
         doc.args(["test", "--quiet", "--doc", "--workspace"]);
