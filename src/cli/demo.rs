@@ -12,7 +12,7 @@ use domain::ports::clock::Ids;
 use domain::ports::log::{Append, ExpectedVersion, StreamWrite};
 use domain::{StreamId, TenantId, tap};
 use infra_runtime::config::Flags;
-use infra_runtime::{Config, RandomIds, shutdown, telemetry};
+use infra_runtime::{Config, RandomIds, telemetry};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::exit;
 use super::output::Output;
 use super::progress::Bar;
-use crate::demo::{Plan, compare, plan};
+use crate::demo::{Plan, compare, compare_retention, plan};
 use crate::wiring::{self, Running};
 
 const TENANT: &str = "default";
@@ -62,8 +62,7 @@ pub async fn run(args: Demo, flags: &Flags, out: &mut Output) -> Result<u8> {
         running.stop().await;
         return Ok(code);
     }
-    shutdown::signalled().await?;
-    running.stop().await;
+    super::serve::until_stopped(running).await?;
     Ok(code)
 }
 
@@ -150,8 +149,13 @@ async fn report(client: &Client, plan: &Plan, position: u64, out: &mut Output) -
         }
     }
     let retention = client.get("/v1/analytics/retention", position).await?;
+    let wrong = compare_retention(plan, &retention);
+    mismatches += wrong.len();
     if !out.json {
         out.line(&format!("\n{} bands came to both nights", plan.returning_bands))?;
+        for line in &wrong {
+            out.line(&format!("  DIFFERS  {line}"))?;
+        }
         let verdict = if mismatches == 0 { "agree with" } else { "DIFFER from" };
         out.line(&format!("the served figures {verdict} what was sent ({} taps)", plan.taps.len()))?;
     } else {

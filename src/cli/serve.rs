@@ -5,7 +5,7 @@ use infra_runtime::{Config, shutdown, telemetry};
 
 use super::exit;
 use super::output::Output;
-use crate::wiring;
+use crate::wiring::{self, Running};
 
 pub async fn run(config: Config, out: &mut Output) -> Result<u8> {
     telemetry::init_logs(&config.log)?;
@@ -13,8 +13,20 @@ pub async fn run(config: Config, out: &mut Output) -> Result<u8> {
     // Scripts and tests wait for this line.
     out.line(&format!("listening on http://{}", running.address))?;
     out.flush()?;
+    until_stopped(running).await?;
+    Ok(exit::OK)
+}
+
+/// Serves until a signal, then finishes what was begun; a second signal ends
+/// that at once. What was acknowledged is durable either way.
+pub async fn until_stopped(running: Running) -> Result<()> {
     let signal = shutdown::signalled().await?;
     tracing::info!(signal, "stopping");
-    running.stop().await;
-    Ok(exit::OK)
+    tokio::select! {
+        () = running.stop() => Ok(()),
+        again = shutdown::signalled() => {
+            tracing::warn!(signal = again?, "stopping at once");
+            Ok(())
+        }
+    }
 }
