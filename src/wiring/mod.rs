@@ -63,7 +63,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let metrics = Metrics::install()?;
     let clock = Arc::new(SystemClock);
     let ids = Arc::new(RandomIds);
-    let log = open_log(config, clock.clone()).await?;
+    let log = stores::await_log(config, clock.clone()).await?;
     let rows = open_rows(config).await?;
     for projection in projections() {
         rows.open(projection.name(), &projection.model(), projection.tables()).await?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use domain::ports::clock::Clock;
@@ -12,6 +13,8 @@ use infra_rows::{PostgresRows, SqliteRows};
 use infra_runtime::Config;
 use infra_runtime::config::DatabaseUrl;
 
+/// How long a server that starts waits for its database.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(120);
 /// Connections for rows: some projectors and readers at once.
 const ROW_CONNECTIONS: u32 = 12;
 
@@ -52,6 +55,20 @@ pub async fn open_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog>
             Ok(OpenLog { log: log.clone(), kind: "postgres", closing: Closing::Postgres(log) })
         }
         DatabaseUrl::InDataDir => bail!("the database has no address"),
+    }
+}
+
+/// A server may be started before its database: it asks again for a while.
+pub async fn await_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog> {
+    let deadline = Instant::now() + DATABASE_PATIENCE;
+    loop {
+        match open_log(config, clock.clone()).await {
+            Err(error) if Instant::now() < deadline => {
+                tracing::warn!(error = format!("{error:#}"), "waiting for the database");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

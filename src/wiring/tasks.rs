@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use commands::Services;
@@ -18,6 +19,9 @@ use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Proxies, Visitors};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use workers::{Drainer, DrainerConfig};
+
+/// How long a server that starts waits for the hub's table.
+const TABLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tasks by how they end.
 #[derive(Default)]
@@ -101,6 +105,7 @@ pub async fn hub(
     let seed = hub::seed(rows).await.context("reading the hub's rows")?;
     let table = Arc::new(HubTable::new(seed));
     tasks.working(hub::follow(table.clone(), services.log.clone(), stop.clone()));
+    caught_up(&table, services).await?;
     let now = services.clock.now();
     let salt = config.data_dir.join("visitor-salt");
     let visitors = Visitors::open(&salt, now).with_context(|| format!("opening {}", salt.display()))?;
@@ -113,6 +118,17 @@ pub async fn hub(
         visitors,
     };
     Ok(Some(Arc::new(Hub::new(hub_config(config)?, parts))))
+}
+
+/// Before the first tap is answered the table knows what the log knows.
+async fn caught_up(table: &HubTable, services: &Services) -> Result<()> {
+    let head = services.log.head().await?.position;
+    let mut position = table.watch();
+    let reached = position.wait_for(|p| *p >= head);
+    if tokio::time::timeout(TABLE_PATIENCE, reached).await.is_err() {
+        tracing::warn!(head, position = table.position(), "hub: serving with a table that is behind");
+    }
+    Ok(())
 }
 
 fn hub_config(config: &Config) -> Result<HubConfig> {
