@@ -4,4 +4,5 @@ mod analytics;
 mod commands;
 mod hub;
 mod hub_server;
+mod projector;
 mod server;
