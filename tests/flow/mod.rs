@@ -2,6 +2,7 @@
 
 mod analytics;
 mod commands;
+mod directory;
 mod hub;
 mod hub_server;
 mod projector;

@@ -7,14 +7,14 @@ use axum::response::Response;
 use axum::routing::get;
 use daybook_http::{Id, Path, Problem, Query};
 use domain::live_event::{EventDetails, ScheduleMode, Status, Window};
-use domain::ports::rows::{Query as RowQuery, SortAfter};
+use domain::ports::rows::{Query as RowQuery, SortAfter, StoredRow};
 use projections::live_events::{EVENTS, LiveEventRow, NAME, status_word};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{ReadHeaders, Reader, limit, parse, row_at, rows_at};
+use super::list::{List, Place};
+use super::{ReadHeaders, Reader, limit, parse, row_at};
 use crate::at_least::Answer;
-use crate::cursor;
 use crate::state::ReadState;
 
 const MAX_LIMIT: usize = 1_000;
@@ -57,8 +57,8 @@ struct Listed {
 struct Events {
     /// Latest start first.
     events: Vec<Listed>,
-    /// The cursor of the next page, if there may be one. With a filter a page
-    /// can hold fewer events than asked for and still have a next one.
+    /// The cursor of the next page. A page with one is full, unless the status
+    /// leaves out nearly all of the 10,000 events looked at for it.
     next: Option<String>,
 }
 
@@ -69,31 +69,25 @@ async fn list(
     Query(filter): Query<Filter>,
     reader: Reader,
 ) -> Result<Answer<Events>, Problem> {
-    let limit = limit(filter.limit, 100, MAX_LIMIT)?;
     let status = filter.status.map_or("any", status_word);
-    let scope = ["events", reader.tenant.as_str(), status];
-    let after = match &filter.cursor {
-        Some(text) => {
-            let (sort, key) = cursor::decode(&scope, text)?;
-            Some(SortAfter { sort, key })
-        }
-        None => None,
+    let list = List {
+        projection: NAME,
+        scope: &["events", reader.tenant.as_str(), status],
+        limit: limit(filter.limit, 100, MAX_LIMIT)?,
+        cursor: filter.cursor.as_deref(),
     };
-    let query = RowQuery::top(EVENTS, "", after, limit + 1);
-    let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &[query]).await?;
-    let rows = rows_at(&snapshot, 0);
-    let next = match rows.get(..limit).and_then(<[_]>::last) {
-        Some(last) if rows.len() > limit => Some(cursor::encode(&scope, &(&last.sort, &last.key))?),
-        _ => None,
+    let query = |after: Option<Place>, limit| {
+        // Every event has a start to be sorted by.
+        let after = after.map(|p| SortAfter { sort: p.sort.unwrap_or_default(), key: p.key });
+        RowQuery::top(EVENTS, "", after, limit)
     };
-    let mut events = Vec::new();
-    for row in rows.iter().take(limit) {
+    let keep = |row: &StoredRow| {
         let found: LiveEventRow = parse(row)?;
-        if filter.status.is_none_or(|s| s == found.event.status) {
-            events.extend(listed(&row.key, found));
-        }
-    }
-    Ok(Answer::new(&snapshot, Events { events, next }))
+        let wanted = filter.status.is_none_or(|s| s == found.event.status);
+        Ok(if wanted { listed(&row.key, found) } else { None })
+    };
+    let page = list.page(&state, &reader, query, keep).await?;
+    Ok(Answer::new(&page.snapshot, Events { events: page.items, next: page.next }))
 }
 
 fn listed(id: &str, row: LiveEventRow) -> Option<Listed> {

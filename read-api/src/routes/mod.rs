@@ -5,6 +5,7 @@ pub mod band_taps;
 pub mod bands;
 pub mod csv;
 pub mod export;
+mod list;
 pub mod live;
 pub mod live_events;
 pub mod projections;
