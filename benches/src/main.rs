@@ -2,6 +2,7 @@
 //! one object a line {bench, case, ours, peer, peer_value, ratio, unit, runs}.
 
 mod append;
+mod redirect;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -19,11 +20,14 @@ struct Arguments {
 enum Bench {
     /// Durable appends a second, one event per command, against other stores.
     Append(append::Arguments),
+    /// Taps a second against nginx `return 302`.
+    Redirect(redirect::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.bench {
         Bench::Append(options) => append::run(options, arguments.json),
+        Bench::Redirect(options) => redirect::run(options, arguments.json),
     }
 }
