@@ -44,14 +44,14 @@ impl Case {
         let case = |name, ack, store| Self { name, ack, store };
         let mut cases = vec![
             case("not recorded", Ack::None, Store::Nothing),
-            case("journal, log away", Ack::Journal, Store::Journal),
-            case("journal, SQLite", Ack::Journal, Store::Sqlite),
-            case("log, SQLite", Ack::Log, Store::Sqlite),
-            case("none, SQLite", Ack::None, Store::Sqlite),
+            case("journal without log", Ack::Journal, Store::Journal),
+            case("journal on SQLite", Ack::Journal, Store::Sqlite),
+            case("log on SQLite", Ack::Log, Store::Sqlite),
+            case("none on SQLite", Ack::None, Store::Sqlite),
         ];
         if let Some(url) = postgres {
-            cases.push(case("journal, PostgreSQL", Ack::Journal, Store::Postgres(url.into())));
-            cases.push(case("log, PostgreSQL", Ack::Log, Store::Postgres(url.into())));
+            cases.push(case("journal on PostgreSQL", Ack::Journal, Store::Postgres(url.into())));
+            cases.push(case("log on PostgreSQL", Ack::Log, Store::Postgres(url.into())));
         }
         cases
     }
