@@ -95,7 +95,7 @@ pub enum AppendError {
     QueueFull,
     #[error("{0}")]
     Invalid(String),
-    /// The store failed. `written` is false if nothing was recorded for sure,
+    /// The store failed. `unknown` is false if nothing was recorded for sure,
     /// true if that could not be found out.
     #[error("the log is unavailable: {reason}")]
     Unavailable { reason: String, unknown: bool },
@@ -162,7 +162,8 @@ pub trait EventLog: Send + Sync {
     /// Events past `after` in position order, at most `limit` of them.
     async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError>;
 
-    /// Events of one stream from `from_version` (1…), oldest first.
+    /// Events of one stream from `from_version` (1…), oldest first: `limit` of
+    /// them, or fewer if the stream ends there.
     async fn read_stream(
         &self,
         stream: &StreamId,

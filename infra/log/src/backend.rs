@@ -44,6 +44,9 @@ impl Want<'_> {
 /// its callers expect. The write checks them.
 pub(crate) type Guesses<'a> = Vec<(&'a StreamId, u64)>;
 
+/// More would hold up the appends that wait.
+pub(crate) const KEYS_AT_ONCE: u64 = 10_000;
+
 pub(crate) trait Backend {
     /// True if every batch may as well be planned under the lock.
     const LOCK_IS_FREE: bool;
@@ -72,7 +75,8 @@ pub(crate) trait Backend {
     /// transaction if there is one.
     fn write(&mut self, plan: &Plan<'_>, guesses: &Guesses<'_>) -> Result<(), WriteError>;
 
-    /// Forgets idempotency keys stored before this instant (microseconds).
+    /// Forgets idempotency keys stored before this instant (microseconds), at
+    /// most [`KEYS_AT_ONCE`] of them.
     fn forget_keys(&mut self, before: i64) -> Result<u64, StoreError>;
 
     /// Drops connection and transaction; the next call connects anew.

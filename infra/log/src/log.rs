@@ -39,12 +39,8 @@ pub trait Reads: Send + Sync + 'static {
         limit: usize,
         filter: &ReadFilter,
     ) -> Result<Found, LogError>;
-    async fn stream(
-        &self,
-        stream: &StreamId,
-        from_version: u64,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError>;
+    /// At most `limit` versions from this one on, and about [`PAGE_BYTES`].
+    async fn stream(&self, stream: &StreamId, from_version: u64, limit: usize) -> Result<Found, LogError>;
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError>;
     async fn reply(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredReply>, LogError>;
     async fn head(&self) -> Result<Head, LogError>;
@@ -226,7 +222,15 @@ impl<R: Reads> EventLog for DatabaseLog<R> {
         from_version: u64,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
-        self.reads.stream(stream, from_version, limit).await
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        loop {
+            let next = events.last().map_or(from_version, |e| e.version + 1);
+            let found = self.reads.stream(stream, next, limit - events.len()).await?;
+            events.extend(found.events);
+            if found.complete || events.len() >= limit {
+                return Ok(events);
+            }
+        }
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {

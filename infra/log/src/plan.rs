@@ -86,10 +86,17 @@ pub(crate) struct Plan<'a> {
 
 impl Plan<'_> {
     /// With nothing to write, nothing proves that the batch was judged by the
-    /// newest state; only replies that were stored are right at any time.
-    pub fn needs_lock(&self) -> bool {
+    /// newest state; only replies that were stored are right at any time. And
+    /// keys are looked up under the lock only: one that is stored is noticed
+    /// without it because it cannot be stored again, but a conflict stores
+    /// none, and may be the second try of an append that went through.
+    pub fn needs_lock(&self, batch: &[&Append]) -> bool {
         let timeless = |o: &Outcome| matches!(o, Outcome::Replayed(_) | Outcome::KeyReused);
-        self.events.is_empty() && !self.outcomes.iter().all(timeless)
+        let second_try = |(append, outcome): (&&Append, &Outcome)| {
+            append.idempotency.is_some() && matches!(outcome, Outcome::Conflict(_))
+        };
+        (self.events.is_empty() && !self.outcomes.iter().all(timeless))
+            || batch.iter().zip(&self.outcomes).any(second_try)
     }
 
     pub fn writes(&self) -> bool {

@@ -109,6 +109,13 @@ impl Queue {
         self.state().closed = true;
         self.bell.notify_all();
     }
+
+    /// Closes and drops what waits, because nobody will take it; its callers
+    /// learn that they get no outcome.
+    pub fn abandon(&self) {
+        self.close();
+        self.state().jobs.clear();
+    }
 }
 
 #[cfg(test)]
@@ -133,5 +140,15 @@ mod tests {
         assert_eq!(queue.push(job(1)), Err(Refused::Closed));
         assert!(matches!(queue.take(Limits { appends: 1, bytes: 10 }, Duration::ZERO), Taken::Jobs(_)));
         assert!(matches!(queue.take(Limits { appends: 1, bytes: 10 }, Duration::ZERO), Taken::Closed));
+    }
+
+    #[test]
+    fn nobody_waits_for_an_abandoned_queue() {
+        let queue = Queue::new(Limits { appends: 10, bytes: 100 });
+        let (reply, mut answer) = oneshot::channel();
+        assert_eq!(queue.push(Job { reply, ..job(1) }), Ok(()));
+        queue.abandon();
+        assert_eq!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(queue.push(job(1)), Err(Refused::Closed));
     }
 }

@@ -93,7 +93,7 @@ impl Tip {
     pub fn read(&self, after: u64, limit: usize, max_bytes: usize, filter: &ReadFilter) -> Option<Page> {
         let tail = self.tail();
         let first = tail.events.front()?.position;
-        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        let skip = usize::try_from(after.checked_add(1)?.checked_sub(first)?).ok()?;
         if skip >= tail.events.len() {
             return None;
         }

@@ -16,7 +16,7 @@ use domain::ports::log::{Append, AppendError, ExpectedVersion};
 use hashlink::LruCache;
 
 use crate::LogOptions;
-use crate::backend::{Backend, Guesses, StoreError, Want, WriteError};
+use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::plan::{Conflict, Known, Mark, Outcome, Plan, plan};
 use crate::queue::{Job, Limits, Outcomes, Queue, Taken};
 use crate::tip::Tip;
@@ -28,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the thread waits for work before it looks after old keys.
 const IDLE: Duration = Duration::from_secs(1);
 const KEYS_EVERY: Duration = Duration::from_secs(600);
+/// The same while there are more of them than are removed at once.
+const MORE_KEYS_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer<B> {
     backend: B,
@@ -62,12 +64,10 @@ impl<B: Backend> Writer<B> {
         loop {
             match self.queue.take(batch, IDLE) {
                 Taken::Jobs(jobs) => self.serve(jobs),
-                Taken::Idle => self.forget_old_keys(),
+                Taken::Idle => {}
                 Taken::Closed => return,
             }
-            if Instant::now() > self.keys_due + KEYS_EVERY {
-                self.forget_old_keys();
-            }
+            self.forget_old_keys();
         }
     }
 
@@ -146,7 +146,7 @@ impl<B: Backend> Writer<B> {
             }
             let (known, guesses) = self.known(batch, locked)?;
             let plan = plan(batch, known, base, self.options.clock.now());
-            if plan.needs_lock() && !locked {
+            if !locked && plan.needs_lock(batch) {
                 locked = true;
                 continue;
             }
@@ -317,14 +317,26 @@ impl<B: Backend> Writer<B> {
         let keep = i64::try_from(self.options.keep_keys.as_micros()).unwrap_or(i64::MAX);
         let before = self.options.clock.now().as_microsecond().saturating_sub(keep);
         match self.backend.forget_keys(before) {
-            Ok(count) if count > 0 => tracing::info!(count, "forgot old idempotency keys"),
-            Ok(_) => {}
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(count, "forgot old idempotency keys");
+                if count >= KEYS_AT_ONCE {
+                    self.keys_due = now + MORE_KEYS_EVERY;
+                }
+            }
             Err(StoreError(reason)) => {
                 tracing::warn!(reason, "old idempotency keys could not be removed");
                 self.backend.disconnect();
                 self.forget();
             }
         }
+    }
+}
+
+/// Serving has ended. After a panic nobody must wait for an outcome any more.
+impl<B> Drop for Writer<B> {
+    fn drop(&mut self) {
+        self.queue.abandon();
     }
 }
 

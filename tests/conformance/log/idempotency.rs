@@ -1,7 +1,11 @@
 //! The same key and request is done once and answered the same.
 
+use std::time::Duration;
+
+use domain::ports::clock::Clock;
 use domain::ports::log::{AppendError, ExpectedVersion::*, Receipt};
 use futures::future::join_all;
+use jiff::ToSpan;
 
 use super::bed::*;
 
@@ -79,6 +83,52 @@ async fn a_hundred_duplicates_at_once_are_done_once() {
         assert_eq!(receipts.iter().filter(|r| !r.replayed).count(), 1);
         assert!(receipts.iter().all(|r| r.events == receipts[0].events && r.reply == receipts[0].reply));
         assert_eq!(logs[0].head().await.unwrap().position, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_known_beside_new_ones() {
+    on_each(async |bed| {
+        let log = bed.open().await;
+        let request = with_key(one("a", NoStream), "k", 1);
+        let first = put(&log, request.clone()).await.unwrap();
+        let other = with_key(one("a", NoStream), "k", 2);
+        let outcomes = log.append(vec![one("b", Any), request, other, one("b", Exact(1))]).await;
+        assert_eq!(outcomes[1], Ok(Receipt { replayed: true, ..first }));
+        assert_eq!(outcomes[2], Err(AppendError::KeyReused));
+        assert_eq!(outcomes[3].as_ref().unwrap().position(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_are_kept_for_days_and_then_forgotten_however_many() {
+    on_databases(async |bed| {
+        let keyed = |n: usize| with_key(append(vec![]), &format!("k{n}"), 1);
+        let pass = |days: i64| {
+            let now = bed.clock.now();
+            bed.clock.set(now.checked_add((24 * days).hours()).unwrap());
+        };
+        put(&bed.open().await, keyed(0)).await.unwrap();
+        pass(6);
+        let log = bed.open().await;
+        assert!(log.append((1..10_500).map(keyed).collect()).await.iter().all(Result::is_ok));
+        assert!(put(&log, keyed(0)).await.unwrap().replayed);
+        // More of them than are removed at once, by one that was just started.
+        for (days, forgotten) in [(2, &["k0"][..]), (6, &["k1", "k9999", "k10499"])] {
+            pass(days);
+            let log = bed.open().await;
+            let gone = async {
+                for key in forgotten {
+                    while log.stored_reply(&tenant("acme"), key).await.unwrap().is_some() {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+            assert_eq!(log.stored_reply(&tenant("acme"), "k1").await.unwrap().is_some(), days == 2);
+        }
     })
     .await;
 }

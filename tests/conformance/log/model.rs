@@ -37,14 +37,16 @@ fn build((parts, key): &Command) -> Append {
     }
 }
 
-async fn compare(bed: &Bed, batches: &[(Vec<Command>, bool)]) {
+/// Alone, a database goes by what it remembers and guesses; beside another that
+/// appends, it looks everything up.
+async fn compare(bed: &Bed, batches: &[(Vec<Command>, bool)], alone: bool) {
     let model: Log = Arc::new(MemoryLog::new(bed.clock.clone()));
     let mut log = bed.open().await;
     let other = bed.open().await;
     for (index, (commands, reopen)) in batches.iter().enumerate() {
         let appends: Vec<_> = commands.iter().map(build).collect();
         let expected: Vec<Result<Receipt, AppendError>> = model.append(appends.clone()).await;
-        let turn = if index % 3 == 2 { &other } else { &log };
+        let turn = if !alone && index % 3 == 2 { &other } else { &log };
         assert_eq!(turn.append(appends).await, expected);
         if *reopen {
             log = bed.open().await;
@@ -64,9 +66,9 @@ async fn databases_agree_with_the_model() {
         Config::default(),
         proptest::test_runner::TestRng::deterministic_rng(Config::default().rng_algorithm),
     );
-    for _ in 0..12 {
+    for case in 0..12 {
         let tree = batches.new_tree(&mut runner).unwrap();
         let batches = proptest::strategy::ValueTree::current(&tree);
-        on_databases(async |bed| compare(bed, &batches).await).await;
+        on_databases(async |bed| compare(bed, &batches, case % 2 == 0).await).await;
     }
 }

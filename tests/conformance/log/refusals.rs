@@ -60,7 +60,11 @@ async fn the_largest_append_goes_in_whole() {
         assert_eq!(receipt.events.len(), MAX_EVENTS_PER_APPEND);
         let big = (0..15).map(|_| event(&format!("\"{}\"", "x".repeat(1_000_000)))).collect();
         let big = StreamWrite { stream: stream("big"), expected: Any, events: big };
+        put(&log, append(vec![big.clone()])).await.unwrap();
         put(&log, append(vec![big])).await.unwrap();
+        // However large: fewer than were asked for only where the stream ends.
+        assert_eq!(log.read_stream(&stream("big"), 1, 29).await.unwrap().len(), 29);
+        assert_eq!(log.read_stream(&stream("big"), 2, 99).await.unwrap().len(), 29);
         check_log(&read_all(&bed.open().await, 20_000).await);
     })
     .await;

@@ -52,12 +52,7 @@ impl Reads for PostgresReader {
         Ok(found)
     }
 
-    async fn stream(
-        &self,
-        stream: &StreamId,
-        from_version: u64,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError> {
+    async fn stream(&self, stream: &StreamId, from_version: u64, limit: usize) -> Result<Found, LogError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM events WHERE tenant = $1 AND kind = $2 AND stream = $3 AND version >= $4 \
              ORDER BY version LIMIT $5"
@@ -69,7 +64,7 @@ impl Reads for PostgresReader {
             .bind(big(from_version))
             .bind(big(limit as u64))
             .fetch(&self.pool);
-        Ok(collect(rows).await?.events)
+        collect(rows).await
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {

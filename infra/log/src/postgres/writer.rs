@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::sql::{self, HEAD, WRITERS_LOCK, column, mark, written};
 use crate::MAX_NEWER;
-use crate::backend::{Backend, Guesses, StoreError, Want, WriteError};
+use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
 use crate::plan::{Conflict, Known, Mark, Plan};
 
@@ -203,8 +203,9 @@ impl Backend for PostgresWriter {
     fn forget_keys(&mut self, before: i64) -> Result<u64, StoreError> {
         self.ask(async |connection| {
             let statement = "DELETE FROM idempotency WHERE ctid IN \
-                 (SELECT ctid FROM idempotency WHERE recorded_at < $1 LIMIT 10000)";
-            Ok(sqlx::query(statement).bind(before).execute(connection).await?.rows_affected())
+                 (SELECT ctid FROM idempotency WHERE recorded_at < $1 LIMIT $2)";
+            let delete = sqlx::query(statement).bind(before).bind(big(KEYS_AT_ONCE));
+            Ok(delete.execute(connection).await?.rows_affected())
         })
     }
 

@@ -70,19 +70,14 @@ impl Reads for SqliteReader {
         self.with(move |connection| read_events(connection, &sql, parameters, limit)).await
     }
 
-    async fn stream(
-        &self,
-        stream: &StreamId,
-        from_version: u64,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError> {
+    async fn stream(&self, stream: &StreamId, from_version: u64, limit: usize) -> Result<Found, LogError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM events WHERE tenant = ? AND kind = ? AND stream = ? AND version >= ? \
              ORDER BY version LIMIT ?"
         );
         let mut parameters = names(stream);
         parameters.extend([Value::from(big(from_version)), Value::from(big(limit as u64))]);
-        self.with(move |connection| Ok(read_events(connection, &sql, parameters, usize::MAX)?.events)).await
+        self.with(move |connection| read_events(connection, &sql, parameters, usize::MAX)).await
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::connect;
 use super::reader::{read_mark, read_reply};
 use crate::MAX_NEWER;
-use crate::backend::{Backend, Guesses, StoreError, Want, WriteError};
+use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::{COLUMNS, big};
 use crate::plan::{Conflict, Known, Mark, Plan};
 
@@ -97,8 +97,8 @@ impl Backend for SqliteWriter {
 
     fn forget_keys(&mut self, before: i64) -> Result<u64, StoreError> {
         let statement = "DELETE FROM idempotency WHERE (tenant, key) IN \
-             (SELECT tenant, key FROM idempotency WHERE recorded_at < ? LIMIT 10000)";
-        Ok(self.connection()?.execute(statement, [before])? as u64)
+             (SELECT tenant, key FROM idempotency WHERE recorded_at < ? LIMIT ?)";
+        Ok(self.connection()?.execute(statement, [before, big(KEYS_AT_ONCE)])? as u64)
     }
 
     fn disconnect(&mut self) {
