@@ -59,6 +59,14 @@ pub struct Call {
     pub urls: UrlPolicy,
 }
 
+impl Call {
+    /// Whether somebody else's event in between refutes `If-Match`; `*` stays
+    /// true of a stream that exists.
+    pub fn names_version(&self) -> bool {
+        matches!(self.if_match, Some(ExpectedVersion::Exact(_) | ExpectedVersion::NoStream))
+    }
+}
+
 /// An `Idempotency-Key` and the hash of what was asked with it.
 #[derive(Clone)]
 pub struct RequestKey {
@@ -106,12 +114,19 @@ where
         let outcome = decide_and_append(services, call, &stream, &loaded, command.clone()).await;
         match outcome {
             Err(Refusal::Append(AppendError::Conflict { stream: s, .. }))
-                if s == stream && call.if_match.is_none() && attempt < MAX_ATTEMPTS =>
+                if s == stream && !call.names_version() && attempt < MAX_ATTEMPTS =>
             {
                 attempt += 1;
             }
             // The first request with this key may have gone in since we looked.
-            Err(refusal) => return replay(services, call, &stream).await?.ok_or(refusal),
+            // If that cannot be read, the refusal still says what is known.
+            Err(refusal) => {
+                return match replay(services, call, &stream).await {
+                    Ok(first) => first.ok_or(refusal),
+                    Err(Refusal::Log(_)) => Err(refusal),
+                    Err(reused) => Err(reused),
+                };
+            }
             Ok(outcome) => return Ok(outcome),
         }
     }

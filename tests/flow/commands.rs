@@ -1,7 +1,7 @@
 //! Commands over HTTP, against the in-memory log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,9 +19,12 @@ use infra_log::MemoryLog;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::slow_log::SlowLog;
+
 struct App {
     router: Router,
     log: Arc<MemoryLog>,
+    slow: Arc<SlowLog>,
 }
 
 struct Answer {
@@ -39,14 +42,15 @@ impl Answer {
 fn app() -> App {
     let clock = Arc::new(FixedClock::at("2026-05-01T00:00:00Z"));
     let log = Arc::new(MemoryLog::new(clock.clone()));
+    let slow = Arc::new(SlowLog::new(log.clone()));
     let services = Services {
-        log: log.clone(),
+        log: slow.clone(),
         clock,
         ids: Arc::new(CountingIds::default()),
         bulk: BulkLimits::default(),
     };
     let (ring, _) = KeyRing::new(vec![]);
-    App { router: commands::router(services, ring), log }
+    App { router: commands::router(services, ring), log, slow }
 }
 
 fn principal(tenant: &str, roles: &[Role]) -> Principal {
@@ -161,20 +165,35 @@ async fn if_match_guards_and_concurrent_commands_without_it_all_go_in() {
     let fresh =
         app.send(writer(), "/v1/events/s/set-mode", &[("if-match", "\"1\"")], json!({"mode": "off"})).await;
     assert_eq!(fresh.status, 200);
-    let done = AtomicU64::new(0);
-    futures::future::join_all((0..6).map(|i| {
-        let (app, done) = (&app, &done);
-        async move {
-            let id = format!("w{i}");
+    // `*` holds whoever else appends, as long as there is a stream.
+    for headers in [&[][..], &[("if-match", "*")]] {
+        let answers = futures::future::join_all((0..6).map(|i| {
+            let id = format!("w{i}-{}", headers.len());
             let window = json!({"id": id, "kind": "live", "starts_at": "2026-07-01T20:00",
                 "ends_at": "2026-07-01T21:00", "url": "https://a.example/"});
-            if app.post("/v1/events/s/add-window", window).await.status == 200 {
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }))
-    .await;
-    assert_eq!(done.load(Ordering::Relaxed), 6);
+            app.send(writer(), "/v1/events/s/add-window", headers, window)
+        }))
+        .await;
+        assert!(answers.iter().all(|a| a.status == 200), "{headers:?}");
+    }
+    let none =
+        app.send(writer(), "/v1/events/t/set-mode", &[("if-match", "*")], json!({"mode": "off"})).await;
+    assert_eq!(none.status, 412);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_told_from_a_refusal_and_repeated() {
+    let app = app();
+    let key = [("idempotency-key", "k1")];
+    let send = || app.send(principal("acme", &[Role::Writer]), "/v1/events/s/schedule", &key, show());
+    app.slow.breaks.store(true, Ordering::SeqCst);
+    let lost = send().await;
+    assert_eq!((lost.status, &lost.json()["recorded"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unknown")));
+    app.slow.mend();
+    let found = send().await;
+    assert_eq!(found.status, 200);
+    assert_eq!(found.json()["events"][0]["position"], 1);
+    assert_eq!(app.events().await, 1);
 }
 
 #[tokio::test]

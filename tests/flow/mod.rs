@@ -7,3 +7,4 @@ mod hub;
 mod hub_server;
 mod projector;
 mod server;
+mod slow_log;

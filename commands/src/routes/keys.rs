@@ -108,7 +108,7 @@ async fn revoke(
 async fn run(keys: &Keys, call: &Call, command: Command) -> Result<Outcome, Problem> {
     let outcome = execute::<ApiKey>(&keys.services, call, command)
         .await
-        .map_err(|e| problem(e, call.if_match.is_some()))?;
+        .map_err(|e| problem(e, call.names_version()))?;
     // Best effort: other processes learn of it a moment later anyway.
     tokio::time::timeout(RING_PATIENCE, keys.ring.reached(outcome.position)).await.ok();
     Ok(outcome)

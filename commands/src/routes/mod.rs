@@ -35,5 +35,5 @@ where
     A::Command: Clone,
 {
     let call = caller.call(Role::Writer, id, body_hash, urls);
-    execute::<A>(services, &call, command).await.map_err(|e| problem(e, call.if_match.is_some()))
+    execute::<A>(services, &call, command).await.map_err(|e| problem(e, call.names_version()))
 }

@@ -31,5 +31,5 @@ async fn configure(
 ) -> Result<Outcome, Problem> {
     let id = caller.principal.tenant.to_string();
     let call = caller.call(Role::Admin, &id, body.hash, UrlPolicy::default());
-    execute::<Tenant>(&services, &call, body.value).await.map_err(|e| problem(e, call.if_match.is_some()))
+    execute::<Tenant>(&services, &call, body.value).await.map_err(|e| problem(e, call.names_version()))
 }
