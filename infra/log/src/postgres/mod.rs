@@ -7,6 +7,7 @@ mod sql;
 mod writer;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use domain::ports::log::LogError;
 use sqlx::SqlSafeStr;
@@ -18,6 +19,11 @@ use crate::backend::{Backend, StoreError};
 use crate::log::DatabaseLog;
 pub use reader::PostgresReader;
 use writer::PostgresWriter;
+
+/// Longest wait for an answer. The server gives up earlier on what writes (see
+/// [`PostgresWriter::new`]), so this one only strikes where the network
+/// swallows packets.
+const ANSWER: Duration = Duration::from_secs(40);
 
 pub type PostgresLog = DatabaseLog<PostgresReader>;
 

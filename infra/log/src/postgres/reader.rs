@@ -4,12 +4,15 @@ use async_trait::async_trait;
 use domain::envelope::RecordedEvent;
 use domain::ids::{StreamId, TenantId};
 use domain::ports::log::{Head, LogError, ReadFilter, StoredReply};
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, TryFutureExt, TryStreamExt};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Row};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::sql::{self, HEAD, columns, mark};
-use super::unavailable;
+use super::{ANSWER, unavailable};
 use crate::backend::StoreError;
 use crate::decode::{COLUMNS, Decoder, big};
 use crate::log::{Found, PAGE_BYTES, Reads};
@@ -21,6 +24,33 @@ pub struct PostgresReader {
 impl PostgresReader {
     pub(super) fn new(pool: PgPool) -> Self {
         Self { pool }
+    }
+
+    async fn lend(&self) -> Result<Lent, LogError> {
+        let connection = self.pool.acquire().await.map_err(unavailable)?;
+        Ok(Lent { connection, answered: false })
+    }
+}
+
+/// A connection that goes back to the pool only if it has answered. Where the
+/// server's machine is gone nothing else would ever end the wait for it.
+struct Lent {
+    connection: PoolConnection<Postgres>,
+    answered: bool,
+}
+
+impl Lent {
+    fn answered<T>(&mut self, answer: Result<Result<T, LogError>, Elapsed>) -> Result<T, LogError> {
+        self.answered = answer.is_ok();
+        answer.unwrap_or_else(|_| Err(LogError::Unavailable("PostgreSQL does not answer".to_owned())))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.close_on_drop();
+        }
     }
 }
 
@@ -39,6 +69,7 @@ impl Reads for PostgresReader {
              AND ($5::text[] IS NULL OR type = ANY($5)) ORDER BY position LIMIT $6"
         );
         let types: Vec<&str> = filter.event_types.iter().map(AsRef::as_ref).collect();
+        let mut lent = self.lend().await?;
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(big(after))
             .bind(big(upto))
@@ -46,8 +77,9 @@ impl Reads for PostgresReader {
             .bind(filter.kind.as_deref())
             .bind((!types.is_empty()).then_some(types))
             .bind(big(limit as u64))
-            .fetch(&self.pool);
-        let mut found = collect(rows).await?;
+            .fetch(&mut *lent.connection);
+        let answer = timeout(ANSWER, collect(rows)).await;
+        let mut found = lent.answered(answer)?;
         found.complete &= found.events.len() < limit;
         Ok(found)
     }
@@ -57,14 +89,16 @@ impl Reads for PostgresReader {
             "SELECT {COLUMNS} FROM events WHERE tenant = $1 AND kind = $2 AND stream = $3 AND version >= $4 \
              ORDER BY version LIMIT $5"
         );
+        let mut lent = self.lend().await?;
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(stream.tenant.as_str())
             .bind(stream.kind.as_ref())
             .bind(stream.id.as_ref())
             .bind(big(from_version))
             .bind(big(limit as u64))
-            .fetch(&self.pool);
-        collect(rows).await
+            .fetch(&mut *lent.connection);
+        let answer = timeout(ANSWER, collect(rows)).await;
+        lent.answered(answer)
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
@@ -72,26 +106,30 @@ impl Reads for PostgresReader {
             "SELECT {COLUMNS} FROM events WHERE tenant = $1 AND kind = $2 AND stream = $3 \
              ORDER BY version DESC LIMIT 1"
         );
+        let mut lent = self.lend().await?;
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(stream.tenant.as_str())
             .bind(stream.kind.as_ref())
             .bind(stream.id.as_ref())
-            .fetch(&self.pool);
-        Ok(collect(rows).await?.events.pop())
+            .fetch(&mut *lent.connection);
+        let answer = timeout(ANSWER, collect(rows)).await;
+        Ok(lent.answered(answer)?.events.pop())
     }
 
     async fn reply(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredReply>, LogError> {
-        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
-        let found = sql::lookup(&mut connection, &[], &[(tenant, key)]).await;
-        let StoreError(reason) = match found {
-            Ok(mut found) => return Ok(found.replies.pop().map(|(_, reply)| reply)),
-            Err(error) => error,
-        };
-        Err(LogError::Unavailable(reason))
+        let mut lent = self.lend().await?;
+        let asked = [(tenant, key)];
+        let found = sql::lookup(&mut lent.connection, &[], &asked);
+        let found = found.map_err(|StoreError(reason)| LogError::Unavailable(reason));
+        let answer = timeout(ANSWER, found).await;
+        Ok(lent.answered(answer)?.replies.pop().map(|(_, reply)| reply))
     }
 
     async fn head(&self) -> Result<Head, LogError> {
-        let newest = sqlx::query(HEAD).fetch_optional(&self.pool).await.map_err(unavailable)?;
+        let mut lent = self.lend().await?;
+        let newest = sqlx::query(HEAD).fetch_optional(&mut *lent.connection).map_err(unavailable);
+        let answer = timeout(ANSWER, newest).await;
+        let newest = lent.answered(answer)?;
         let newest = newest.as_ref().map(mark).transpose().map_err(unavailable)?;
         Ok(newest.unwrap_or_default().head())
     }

@@ -8,15 +8,12 @@ use sqlx::postgres::{PgConnectOptions, PgQueryResult};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::runtime::Runtime;
 
+use super::ANSWER;
 use super::sql::{self, HEAD, WRITERS_LOCK, column, mark, written};
 use crate::MAX_NEWER;
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
 use crate::plan::{Conflict, Known, Mark, Plan};
-
-/// Longest wait for an answer. The server gives up earlier (see `connect`), so
-/// this one only strikes where the network swallows packets.
-const ANSWER: Duration = Duration::from_secs(40);
 
 pub(super) struct PostgresWriter {
     runtime: Runtime,
