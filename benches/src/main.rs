@@ -2,6 +2,7 @@
 //! one object a line {bench, case, ours, peer, peer_value, ratio, unit, runs}.
 
 mod append;
+mod catch_up;
 mod redirect;
 mod table;
 
@@ -22,6 +23,8 @@ enum Bench {
     Append(append::Arguments),
     /// Taps a second against nginx `return 302`.
     Redirect(redirect::Arguments),
+    /// Events a second from an existing log into rows, and the memory that takes.
+    CatchUp(catch_up::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -29,5 +32,6 @@ fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Append(options) => append::run(options, arguments.json),
         Bench::Redirect(options) => redirect::run(options, arguments.json),
+        Bench::CatchUp(options) => catch_up::run(options, arguments.json),
     }
 }

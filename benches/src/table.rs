@@ -6,6 +6,7 @@ pub struct Line {
     pub case: String,
     pub ours: f64,
     pub peer: &'static str,
+    /// NaN if there is no peer.
     pub peer_value: f64,
     pub unit: &'static str,
     pub runs: usize,
@@ -34,17 +35,14 @@ pub fn print(lines: &[Line], json: bool) {
         }
         return;
     }
-    println!("{:<44} {:>12} {:>12} {:>7}  {}", "case", "ours", "peer", "ratio", "unit, peer");
+    println!("{:<60} {:>10} {:>10} {:>6}  unit, peer", "case", "ours", "peer", "ratio");
     for line in lines {
-        println!(
-            "{:<44} {:>12.1} {:>12.1} {:>7.2}  {}, {}",
-            line.case,
-            line.ours,
-            line.peer_value,
-            line.ratio(),
-            line.unit,
-            line.peer
-        );
+        let (peer, ratio) = if line.peer_value.is_nan() {
+            ("-".to_owned(), "-".to_owned())
+        } else {
+            (format!("{:.1}", line.peer_value), format!("{:.2}", line.ratio()))
+        };
+        println!("{:<60} {:>10.1} {peer:>10} {ratio:>6}  {}, {}", line.case, line.ours, line.unit, line.peer);
     }
 }
 
