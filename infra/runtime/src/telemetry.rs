@@ -16,7 +16,9 @@ const DURATION_BUCKETS: [f64; 14] =
 
 /// Starts logging for the whole process, of panics too.
 pub fn init_logs(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.level).context("the log level is not a filter")?;
+    // PostgreSQL tells of every table that is there already.
+    let filter = format!("sqlx::postgres::notice=warn,{}", settings.level);
+    let filter = EnvFilter::try_new(filter).context("the log level is not a filter")?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
