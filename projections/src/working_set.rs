@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use domain::TenantId;
 use domain::ports::rows::{MAX_KEY_BYTES, RowKey, RowPut, RowsError, TableChanges};
+use hashlink::DefaultHashBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -62,6 +63,7 @@ enum Value {
 }
 
 struct Entry {
+    key: Arc<str>,
     value: Value,
     dirty: bool,
     /// The batch that used it last.
@@ -71,7 +73,10 @@ struct Entry {
     stored_differs: bool,
 }
 
-type Table = HashMap<TenantId, HashMap<Arc<str>, Entry>>;
+/// Looked into some ten times for each event; the standard hasher was a tenth
+/// of a fold.
+type Map<K, V> = HashMap<K, V, DefaultHashBuilder>;
+type Table = Map<TenantId, Map<Arc<str>, Entry>>;
 
 /// Where a changed row is.
 struct Place {
@@ -90,7 +95,7 @@ enum Touch {
 }
 
 pub struct Rows {
-    tables: HashMap<&'static str, Table>,
+    tables: Map<&'static str, Table>,
     /// Rows changed by this batch, in the order of their first change.
     dirty: Vec<Place>,
     fetch: Box<dyn Fetch>,
@@ -105,7 +110,7 @@ pub struct Rows {
 impl Rows {
     pub fn new(fetch: Box<dyn Fetch>, bounds: Bounds) -> Self {
         Self {
-            tables: HashMap::new(),
+            tables: Map::default(),
             dirty: Vec::new(),
             fetch,
             bounds,
@@ -174,7 +179,7 @@ impl Rows {
         if let Some(entry) = find(&mut self.tables, table, tenant, key) {
             entry.value = value;
             entry.used = used;
-            mark(&mut self.dirty, entry, table, tenant, key);
+            mark(&mut self.dirty, entry, table, tenant);
         }
         Ok(())
     }
@@ -188,7 +193,8 @@ impl Rows {
             Value::Text(text) => text.len(),
             _ => 0,
         };
-        let entry = Entry { value, dirty: false, used: self.batch, bytes, stored_differs: false };
+        let key = row.key.clone();
+        let entry = Entry { key, value, dirty: false, used: self.batch, bytes, stored_differs: false };
         self.count += 1;
         self.bytes += cost(&entry);
         let tenants = self.tables.entry(table).or_default();
@@ -219,7 +225,7 @@ impl Rows {
             entry.value = Value::Typed(new());
         }
         if !matches!(entry.value, Value::Absent) && !matches!(touch, Touch::Read) {
-            mark(&mut self.dirty, entry, table, tenant, key);
+            mark(&mut self.dirty, entry, table, tenant);
         }
         match &mut entry.value {
             Value::Typed(slot) => {
@@ -246,7 +252,7 @@ impl Rows {
 
     /// Fetches what is wanted and not in memory, table by table.
     pub fn prefetch(&mut self, wanted: Wanted) -> Result<(), RowsError> {
-        let mut missing: HashMap<&'static str, HashSet<RowKey>> = HashMap::new();
+        let mut missing: HashMap<&'static str, HashSet<RowKey, DefaultHashBuilder>> = HashMap::new();
         for (table, row) in wanted.rows {
             if !self.knows(table, &row.tenant, &row.key) && check_key(&row.key).is_ok() {
                 missing.entry(table).or_default().insert(row);
@@ -265,11 +271,12 @@ impl Rows {
 
     /// What the batch changed, in a fixed order.
     pub fn changes(&mut self) -> Result<Vec<TableChanges>, ApplyError> {
-        let mut tables: BTreeMap<&'static str, TableChanges> = BTreeMap::new();
+        // Tenants are told apart first, so that sorting compares keys alone.
+        let mut changed: BTreeMap<(&'static str, &TenantId), TableChanges> = BTreeMap::new();
         for Place { table, tenant, key } in &self.dirty {
             let Some(entry) = find(&mut self.tables, table, tenant, key) else { continue };
             let row = RowKey { tenant: tenant.clone(), key: key.clone() };
-            let changes = tables.entry(table).or_default();
+            let changes = changed.entry((table, tenant)).or_default();
             self.bytes -= entry.bytes;
             entry.bytes = 0;
             match &entry.value {
@@ -283,13 +290,19 @@ impl Rows {
             }
             self.bytes += entry.bytes;
         }
-        let sorted = |(name, mut changes): (&str, TableChanges)| {
-            changes.table = name.into();
-            changes.puts.sort_unstable_by(|a, b| a.row.cmp(&b.row));
-            changes.deletes.sort_unstable();
-            changes
-        };
-        Ok(tables.into_iter().map(sorted).collect())
+        let mut tables: Vec<TableChanges> = Vec::new();
+        for ((name, _), mut tenants) in changed {
+            tenants.puts.sort_unstable_by(|a, b| a.row.key.cmp(&b.row.key));
+            tenants.deletes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            match tables.last_mut() {
+                Some(table) if *table.table == *name => {
+                    table.puts.append(&mut tenants.puts);
+                    table.deletes.append(&mut tenants.deletes);
+                }
+                _ => tables.push(TableChanges { table: name.into(), ..tenants }),
+            }
+        }
+        Ok(tables)
     }
 
     /// The changes are stored: they are clean now. Rows that were not used for
@@ -329,7 +342,7 @@ impl Rows {
         }
         let (rows, room) = (self.bounds.rows / 4 * 3, self.bounds.bytes / 4 * 3);
         let mut by_batch: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
-        for entry in self.tables.values().flat_map(HashMap::values).flat_map(HashMap::values) {
+        for entry in self.tables.values().flat_map(Map::values).flat_map(Map::values) {
             let sum = by_batch.entry(entry.used).or_default();
             sum.0 += 1;
             sum.1 += cost(entry);
@@ -362,7 +375,7 @@ impl Rows {
 }
 
 fn find<'a>(
-    tables: &'a mut HashMap<&'static str, Table>,
+    tables: &'a mut Map<&'static str, Table>,
     table: &str,
     tenant: &TenantId,
     key: &str,
@@ -370,10 +383,10 @@ fn find<'a>(
     tables.get_mut(table)?.get_mut(tenant)?.get_mut(key)
 }
 
-fn mark(dirty: &mut Vec<Place>, entry: &mut Entry, table: &'static str, tenant: &TenantId, key: &str) {
+fn mark(dirty: &mut Vec<Place>, entry: &mut Entry, table: &'static str, tenant: &TenantId) {
     if !entry.dirty {
         entry.dirty = true;
-        dirty.push(Place { table, tenant: tenant.clone(), key: key.into() });
+        dirty.push(Place { table, tenant: tenant.clone(), key: entry.key.clone() });
     }
 }
 
