@@ -456,3 +456,25 @@ async fn postgres_has_a_view_with_typed_columns() {
     assert_eq!(only.0, 7);
     assert!(sqlx::query("SELECT first FROM daybook_taps_bands").execute(&pool).await.is_err());
 }
+
+#[tokio::test]
+async fn a_question_with_a_nul_finds_nothing() {
+    for store in stores().await {
+        let lease = store.lease().await;
+        let stored = vec![puts("bands", vec![put("s/b", Some("1"), "{}")])];
+        let parked = vec![letter("acme", "acme/s1", 1, Some("broken"))];
+        store.rows.commit(Commit { parked, ..commit(&lease, 0, 1, stored) }).await.unwrap();
+        let queries = [
+            Query::get("bands", "s/b\0"),
+            Query::prefix("bands", "s\0/", 9),
+            Query::top("bands", "s\0", None, 9),
+        ];
+        let found = store.snapshot(&queries).await.results;
+        assert!(found.iter().all(Vec::is_empty), "{}", store.name);
+        let retried =
+            store.rows.request_retry(&Source::live("taps"), &tenant("acme"), Some("acme/s1\0")).await;
+        assert_eq!(retried, Ok(0), "{}", store.name);
+        let unknown = store.rows.read(&Source::live("ta\0ps"), &tenant("acme"), &[]).await;
+        assert!(matches!(unknown, Err(RowsError::UnknownProjection(_))), "{}", store.name);
+    }
+}

@@ -44,6 +44,12 @@ impl From<Fault> for RowsError {
     }
 }
 
+/// PostgreSQL takes no NUL in text, and nothing that is stored holds one: asked
+/// for with it, there is nothing.
+fn no_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 #[derive(Clone)]
 pub struct PostgresRows {
     pool: PgPool,

@@ -4,7 +4,7 @@ use domain::TenantId;
 use domain::ports::rows::{Commit, DeadLetter, GenerationId, ParkedEvent, RowsError, Source};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Fault, registry};
+use super::{Fault, no_nul, registry};
 use crate::sql;
 
 pub async fn store(tx: &mut PgConnection, commit: &Commit) -> Result<(), Fault> {
@@ -25,8 +25,7 @@ pub async fn store(tx: &mut PgConnection, commit: &Commit) -> Result<(), Fault> 
             .bind(letter.tenant.as_str())
             .bind(&letter.partition)
             .bind(&letter.event_type)
-            // PostgreSQL keeps no NUL.
-            .bind(letter.error.as_ref().map(|e| e.replace('\0', "\u{fffd}")))
+            .bind(letter.error.as_deref().map(no_nul))
             .bind(i32::from(letter.error.is_some()))
             .execute(&mut *tx)
             .await?;
@@ -71,7 +70,7 @@ pub async fn request_retry(
     let text = if partition.is_some() { sql::REQUEST_RETRY_OF_PARTITION } else { sql::REQUEST_RETRY };
     let mut query = sqlx::query(text).bind(&*projection).bind(number as i32).bind(tenant.as_str());
     if let Some(partition) = partition {
-        query = query.bind(partition);
+        query = query.bind(no_nul(partition));
     }
     Ok(query.execute(&mut *connection).await?.rows_affected())
 }

@@ -6,7 +6,7 @@ use domain::ports::rows::{Generation, GenerationId, Lease, ModelId, RowsError, S
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr};
 
-use super::{Fault, views};
+use super::{Fault, no_nul, views};
 use crate::names;
 use crate::sql::{self, Known};
 
@@ -67,7 +67,7 @@ pub async fn generations(pool: &PgPool) -> Result<Vec<Generation>, Fault> {
 /// The generation that a source names.
 pub async fn find(connection: &mut PgConnection, source: &Source) -> Result<Known, Fault> {
     let query = match source {
-        Source::Live(name) => sqlx::query_as(sql::LIVE).bind(name.to_string()),
+        Source::Live(name) => sqlx::query_as(sql::LIVE).bind(no_nul(name)),
         Source::Generation(id) => {
             sqlx::query_as(sql::GENERATION).bind(id.projection.to_string()).bind(id.number as i32)
         }

@@ -9,7 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
 
-use super::{Fault, parked, registry};
+use super::{Fault, no_nul, parked, registry};
 use crate::names;
 use crate::sql::{self, Arg, Known, Statement, TableMeta};
 
@@ -51,8 +51,10 @@ pub async fn read(
     queries: &[Query],
 ) -> Result<Snapshot, Fault> {
     let mut connection = pool.acquire().await?;
+    let mut missing = None;
     loop {
         let known = registry::find(&mut connection, source).await?;
+        let number = known.id.number;
         if queries.is_empty() {
             let Known { id, model, position, .. } = known;
             return Ok(Snapshot { generation: id, model, position, results: Vec::new() });
@@ -61,9 +63,12 @@ pub async fn read(
         match all(&mut connection, known, statement, queries).await {
             Ok(Some(snapshot)) => return Ok(snapshot),
             Ok(None) => {}
-            Err(Fault::Sql(sqlx::Error::Database(e))) if e.code().as_deref() == Some("42P01") => {
-                // Its tables are gone: it has been pruned. Asked for by number
-                // it is unknown from now on, so this ends.
+            Err(Fault::Sql(sqlx::Error::Database(e)))
+                if e.code().as_deref() == Some("42P01") && missing != Some(number) =>
+            {
+                // Its tables are gone: it has been pruned, and the registry
+                // names another one, or none, from now on.
+                missing = Some(number);
             }
             Err(error) => return Err(error),
         }
@@ -107,7 +112,7 @@ async fn all(
     let mut query: QueryAs<'_, Postgres, Found, PgArguments> = sqlx::query_as(AssertSqlSafe(statement.sql));
     for arg in statement.args {
         query = match arg {
-            Arg::Text(text) => query.bind(text),
+            Arg::Text(text) => query.bind(no_nul(&text)),
             Arg::Integer(i) => query.bind(i),
         };
     }
