@@ -196,3 +196,33 @@ async fn a_running_drainer_moves_taps_as_they_come() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn an_old_copy_put_back_loses_nothing_that_comes_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = Arc::new(FailingLog::new(clock()));
+    let journal = open(directory.path());
+    for n in 0..10 {
+        journal.append(&entry(n)).await.unwrap();
+    }
+    let copy = tempfile::tempdir().unwrap();
+    for item in std::fs::read_dir(directory.path()).unwrap() {
+        let item = item.unwrap();
+        std::fs::copy(item.path(), copy.path().join(item.file_name())).unwrap();
+    }
+    for n in 10..30 {
+        journal.append(&entry(n)).await.unwrap();
+    }
+    let mut worker = drainer(&journal, &log);
+    while worker.step().await.unwrap() != Step::Idle {}
+
+    let journal = open(copy.path());
+    workers::align(&*journal, &*log).await.unwrap();
+    // Taps come before the drainer has taken its first step.
+    for n in 30..40 {
+        journal.append(&entry(n)).await.unwrap();
+    }
+    let mut worker = drainer(&journal, &log);
+    while worker.step().await.unwrap() != Step::Idle {}
+    assert_each_once(&log, 40).await;
+}

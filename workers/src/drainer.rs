@@ -17,6 +17,7 @@ use domain::ports::journal::{Batch, JournalEntry, JournalError, TapJournal};
 use domain::ports::log::{Append, AppendError, EventLog, ExpectedVersion, LogError, StreamWrite};
 use domain::registry::{self, DecodeError};
 use domain::{StreamId, TenantId, tap};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,41 @@ pub struct Drainer {
     cursor: Option<Cursor>,
     /// Smaller than the configured batch after the log refused one.
     limit: usize,
+    /// When the oldest tap happened that was read and not moved.
+    oldest: Option<Timestamp>,
+}
+
+/// To be called before the first tap: from then on the journal hands out no
+/// offset that the log takes for drained, also if an old copy of the journal
+/// has been put back.
+pub async fn align(journal: &dyn TapJournal, log: &dyn EventLog) -> Result<(), DrainError> {
+    let (durable, cursor) = (journal.stats().durable, find_cursor(journal, log).await?);
+    if cursor.next > durable {
+        tracing::warn!(
+            journal = journal.id(),
+            durable,
+            drained = cursor.next,
+            alert = true,
+            "the log has taken more from this journal than it holds; is it an old copy?"
+        );
+    }
+    Ok(())
+}
+
+async fn find_cursor(journal: &dyn TapJournal, log: &dyn EventLog) -> Result<Cursor, DrainError> {
+    let cursor = match log.last(&stream(journal)?).await? {
+        Some(event) => {
+            let drained: Drained = registry::decode_payload(&event)?;
+            Cursor { version: event.version, next: drained.to }
+        }
+        None => Cursor { version: 0, next: 0 },
+    };
+    journal.mark_drained(cursor.next).await?;
+    Ok(cursor)
+}
+
+fn stream(journal: &dyn TapJournal) -> Result<StreamId, domain::ids::InvalidId> {
+    StreamId::new(&TenantId::system(), KIND, journal.id())
 }
 
 impl Drainer {
@@ -96,7 +132,7 @@ impl Drainer {
         ids: Arc<dyn Ids>,
         config: DrainerConfig,
     ) -> Self {
-        Self { journal, log, clock, ids, config, cursor: None, limit: config.batch }
+        Self { journal, log, clock, ids, config, cursor: None, limit: config.batch, oldest: None }
     }
 
     /// Drains until `stop`, then what is left as long as it goes well.
@@ -149,9 +185,19 @@ impl Drainer {
     /// Moves one batch. After an error nothing is taken for granted: the next
     /// step asks the log how far the journal has come.
     pub async fn step(&mut self) -> Result<Step, DrainError> {
-        let cursor = self.find_cursor().await?;
+        let done = self.move_batch().await;
+        if done.is_err() {
+            // What waits goes on growing while the log is away.
+            self.report();
+        }
+        done
+    }
+
+    async fn move_batch(&mut self) -> Result<Step, DrainError> {
+        let cursor = self.cursor().await?;
         let batch = self.journal.read(cursor.next, self.limit).await?;
-        self.report(&batch);
+        self.oldest = batch.entries.first().map(|(_, entry)| entry.occurred_at);
+        self.report();
         if batch.next == cursor.next {
             return Ok(Step::Idle);
         }
@@ -168,18 +214,11 @@ impl Drainer {
         }
     }
 
-    async fn find_cursor(&mut self) -> Result<Cursor, DrainError> {
-        if let Some(cursor) = self.cursor {
-            return Ok(cursor);
-        }
-        let cursor = match self.log.last(&self.stream()?).await? {
-            Some(event) => {
-                let drained: Drained = registry::decode_payload(&event)?;
-                Cursor { version: event.version, next: drained.to }
-            }
-            None => Cursor { version: 0, next: 0 },
+    async fn cursor(&mut self) -> Result<Cursor, DrainError> {
+        let cursor = match self.cursor {
+            Some(cursor) => cursor,
+            None => find_cursor(&*self.journal, &*self.log).await?,
         };
-        self.journal.mark_drained(cursor.next).await?;
         self.cursor = Some(cursor);
         Ok(cursor)
     }
@@ -211,7 +250,11 @@ impl Drainer {
             0 => ExpectedVersion::NoStream,
             version => ExpectedVersion::Exact(version),
         };
-        writes.push(StreamWrite { stream: self.stream().map_err(invalid)?, expected, events: vec![drained] });
+        writes.push(StreamWrite {
+            stream: stream(&*self.journal).map_err(invalid)?,
+            expected,
+            events: vec![drained],
+        });
         let command_id = self.ids.next();
         let metadata = Metadata {
             actor: Arc::from("hub"),
@@ -263,17 +306,10 @@ impl Drainer {
         self.advance(cursor, &Batch { entries: Vec::new(), next: batch.next }).await
     }
 
-    fn report(&self, batch: &Batch) {
-        let next = self.cursor.map_or(0, |c| c.next);
-        let lag = self.journal.stats().durable.saturating_sub(next);
-        metrics::gauge!("daybook_drainer_lag_entries").set(lag as f64);
-        let age = batch.entries.first().map_or(0.0, |(_, oldest)| {
-            self.clock.now().duration_since(oldest.occurred_at).as_secs_f64().max(0.0)
-        });
+    fn report(&self) {
+        metrics::gauge!("daybook_drainer_lag_entries").set(self.journal.stats().waiting() as f64);
+        let age =
+            self.oldest.map_or(0.0, |oldest| self.clock.now().duration_since(oldest).as_secs_f64().max(0.0));
         metrics::gauge!("daybook_drainer_oldest_seconds").set(age);
-    }
-
-    fn stream(&self) -> Result<StreamId, domain::ids::InvalidId> {
-        StreamId::new(&TenantId::system(), KIND, self.journal.id())
     }
 }

@@ -2,4 +2,4 @@
 
 pub mod drainer;
 
-pub use drainer::{Drainer, DrainerConfig};
+pub use drainer::{Drainer, DrainerConfig, align};
