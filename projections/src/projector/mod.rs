@@ -55,6 +55,8 @@ pub enum Halt {
     Log(#[from] LogError),
     #[error("the rows were built by {stored}, this is {ours}; build a new generation")]
     Model { stored: ModelId, ours: ModelId },
+    #[error("the rows are at {position}, the log ends at {head}: one of them is an old copy")]
+    Ahead { position: u64, head: u64 },
     #[error("the fold broke off: {0}")]
     Fold(String),
 }
@@ -85,6 +87,13 @@ impl Projector {
                 Err(Halt::Rows(RowsError::LeaseHeld { remaining, .. })) => {
                     progress.set(|a| a.error = None);
                     remaining.clamp(Duration::from_millis(10), Duration::from_secs(1))
+                }
+                Err(error @ Halt::Ahead { .. }) => {
+                    // The log will grow past it, and what it held before would
+                    // be left out: that is for a person to decide.
+                    tracing::error!(projection = projection.name(), %error, alert = true, "projector stopped");
+                    progress.set(|a| a.error = Some(error.to_string()));
+                    return cancel.cancelled().await;
                 }
                 Err(error) => {
                     tracing::warn!(projection = projection.name(), %error, "projector stopped; trying again");

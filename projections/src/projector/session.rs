@@ -48,6 +48,11 @@ impl Session {
         progress: Arc<Progress>,
         lease: Lease,
     ) -> Result<Self, Halt> {
+        // Going on would leave out what the log records up to there.
+        let head = projector.log.head().await?.position;
+        if lease.position > head {
+            return Err(Halt::Ahead { position: lease.position, head });
+        }
         let parked = projector.rows.parked_partitions(&lease.generation).await?;
         let fetch = StoreFetch {
             rows: projector.rows.clone(),
@@ -72,7 +77,7 @@ impl Session {
     }
 
     pub async fn follow(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
-        self.retry_requested().await?;
+        self.retry_requested(cancel).await?;
         let mut ahead: Option<Page> = None;
         while !cancel.is_cancelled() {
             let page = match ahead.take() {
@@ -84,7 +89,7 @@ impl Session {
                 self.gauges.measure(self.position, head);
             }
             if !self.parked.is_empty() && self.retries_seen.elapsed() >= WAIT {
-                self.retry_requested().await?;
+                self.retry_requested(cancel).await?;
             }
             if page.through == self.position {
                 self.wait(cancel).await?;
@@ -173,11 +178,11 @@ impl Session {
     }
 
     /// Applies the sequences that somebody asked to be tried again.
-    async fn retry_requested(&mut self) -> Result<(), Halt> {
+    async fn retry_requested(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
         self.retries_seen = Instant::now();
         let partitions = self.rows.parked_partitions(&self.lease.generation).await?;
         for (partition, _) in partitions.iter().filter(|(_, requested)| *requested) {
-            while self.retry(partition).await? {}
+            while !cancel.is_cancelled() && self.retry(partition).await? {}
         }
         Ok(())
     }

@@ -320,3 +320,41 @@ async fn many_failures_in_one_batch_end() {
     assert_eq!(stored(rows.as_ref()).await, rebuilt(&log, &projection, &odd).await);
     assert_eq!(rows.generations().await.unwrap()[0].dead_letters, 60);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_ahead_of_the_log_are_left_alone() {
+    let (log, projection) = (log(), Arc::new(Counting::default()));
+    let rows: Arc<dyn RowStore> = Arc::new(MemoryRows::new());
+    for _ in 0..5 {
+        append(&log, "s", "{}").await;
+    }
+    let running = run(&log, &rows, &projection, "a");
+    reached(&*rows, 5).await;
+    running.stop().await;
+    let expected = stored(&*rows).await;
+
+    // The log is put back as it was before most of these events.
+    let older = self::log();
+    append(&older, "s", "{}").await;
+    let board = Arc::new(Board::default());
+    let options = Options::new("b");
+    let projector = Projector { log: older.clone(), rows: rows.clone(), board: board.clone(), options };
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let task = tokio::spawn(async move { projector.run(projection, stop).await });
+    let told = async {
+        while board.of("counting").activity().error.is_none() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), told).await.expect("the projector says why");
+    let error = board.of("counting").activity().error.unwrap();
+    assert!(error.contains("the rows are at 5, the log ends at 1"), "{error}");
+    for _ in 0..9 {
+        append(&older, "s", "{}").await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cancel.cancel();
+    task.await.unwrap();
+    assert_eq!(stored(&*rows).await, expected);
+}
