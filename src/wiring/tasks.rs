@@ -15,7 +15,7 @@ use infra_runtime::config::{HubAck, Role};
 use infra_runtime::{Config, RandomIds};
 use projections::board::Board;
 use projections::projector::{Options, Projector};
-use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Proxies, Visitors};
+use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Proxies, Seed, Visitors};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use workers::{Drainer, DrainerConfig};
@@ -94,6 +94,7 @@ pub async fn hub(
     };
     let journal = DiskJournal::open(directory, options);
     let journal = Arc::new(journal.with_context(|| format!("opening the journal {}", directory.display()))?);
+    workers::align(&*journal, &*services.log).await.context("asking the log for the journal's place")?;
     if drains {
         let Services { log, clock, ids, .. } = services.clone();
         let drainer = Drainer::new(journal.clone(), log, clock, ids, DrainerConfig::default());
@@ -102,10 +103,20 @@ pub async fn hub(
     if !serves {
         return Ok(None);
     }
-    let seed = hub::seed(rows).await.context("reading the hub's rows")?;
+    let mut seed = hub::seed(rows).await.context("reading the hub's rows")?;
+    let head = services.log.head().await?.position;
+    if seed.position > head {
+        tracing::error!(
+            rows = seed.position,
+            head,
+            alert = true,
+            "hub: the rows are ahead of the log, one of them is an old copy; the table is built from the log"
+        );
+        seed = Seed::default();
+    }
     let table = Arc::new(HubTable::new(seed));
     tasks.working(hub::follow(table.clone(), services.log.clone(), stop.clone()));
-    caught_up(&table, services).await?;
+    caught_up(&table, head).await;
     let now = services.clock.now();
     let salt = config.data_dir.join("visitor-salt");
     let visitors = Visitors::open(&salt, now).with_context(|| format!("opening {}", salt.display()))?;
@@ -121,14 +132,12 @@ pub async fn hub(
 }
 
 /// Before the first tap is answered the table knows what the log knows.
-async fn caught_up(table: &HubTable, services: &Services) -> Result<()> {
-    let head = services.log.head().await?.position;
+async fn caught_up(table: &HubTable, head: u64) {
     let mut position = table.watch();
     let reached = position.wait_for(|p| *p >= head);
     if tokio::time::timeout(TABLE_PATIENCE, reached).await.is_err() {
         tracing::warn!(head, position = table.position(), "hub: serving with a table that is behind");
     }
-    Ok(())
 }
 
 fn hub_config(config: &Config) -> Result<HubConfig> {

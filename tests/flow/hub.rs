@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 use daybook_tests::clock::{CountingIds, FixedClock};
@@ -11,12 +12,16 @@ use domain::live_event::{self, EventDetails, Window, WindowKind};
 use domain::ports::clock::Ids;
 use domain::ports::journal::{JournalEntry, TapJournal, TapKind};
 use domain::ports::log::{Append, EventLog, ExpectedVersion, StreamWrite};
+use domain::ports::rows::{Commit, ModelId, RowKey, RowPut, RowStore, TableChanges};
 use domain::tap::{Mode, Tap};
 use domain::target_url::{TargetUrl, UrlPolicy};
 use domain::{TenantId, band, registry, tenant};
 use infra_journal::{DiskJournal, Options};
 use infra_log::MemoryLog;
+use infra_rows::MemoryRows;
 use jiff::Timestamp;
+use projections::Projection;
+use projections::hub::{BANDS, KNOWN_TENANTS, NAME};
 use read_api::hub::redirect::HubBody;
 use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Parts, Seed, Visitors};
 use serde::Serialize;
@@ -380,4 +385,28 @@ async fn unknown_bands_leave_nothing_in_the_table() {
         assert_eq!(f.tap(&format!("/e?bandId=stranger-{n}")).await, NOTHING);
     }
     assert_eq!(f.table.bands(), 1);
+}
+
+#[tokio::test]
+async fn a_table_is_seeded_from_rows_of_its_own_version_only() {
+    for (version, seeded) in [(1, (7, 1)), (2, (0, 0))] {
+        let rows = MemoryRows::new();
+        let tables = projections::hub::Hub.tables();
+        let generation = rows.open(NAME, &ModelId::new(NAME, version), tables).await.unwrap();
+        let lease = rows.acquire(&generation.id, "a", Duration::from_secs(60)).await.unwrap();
+        let put = |table: &str, tenant: TenantId, key: &str| {
+            let row = RowKey { tenant, key: key.into() };
+            let puts = vec![RowPut { row, sort: None, doc: "{}".into() }];
+            TableChanges { table: table.into(), puts, deletes: vec![] }
+        };
+        let changes = vec![
+            put(KNOWN_TENANTS, TenantId::system(), "acme"),
+            put(BANDS, TenantId::new("acme").unwrap(), "band-1"),
+        ];
+        rows.commit(Commit { lease, from: 0, to: 7, changes, parked: vec![], unparked: vec![] })
+            .await
+            .unwrap();
+        let seed = hub::seed(&rows).await.unwrap();
+        assert_eq!((seed.position, seed.bands.len()), seeded);
+    }
 }

@@ -3,6 +3,7 @@
 use domain::TenantId;
 use domain::live_event::LiveEvent;
 use domain::ports::rows::{KeyRange, Query, RowStore, RowsError, Source, StoredRow};
+use projections::Projection;
 use projections::hub::{BANDS, EVENTS, HubBand, KNOWN_TENANTS, NAME, TENANTS};
 use serde::de::DeserializeOwned;
 
@@ -13,11 +14,15 @@ const PAGE: usize = 10_000;
 /// Reads the persisted rows of every tenant. They are read page by page while
 /// the projector moves on; the seed's position is that of the first page, and
 /// what happened since is folded in again from the log, which changes nothing
-/// where it is in already.
+/// where it is in already. Rows of another version of the projection are left
+/// alone: the table then begins empty and takes everything from the log.
 pub async fn seed(rows: &dyn RowStore) -> Result<Seed, RowsError> {
     let system = TenantId::system();
-    let mut seed =
-        Seed { position: rows.read(&Source::live(NAME), &system, &[]).await?.position, ..Seed::default() };
+    let first = rows.read(&Source::live(NAME), &system, &[]).await?;
+    if first.model != projections::hub::Hub.model() {
+        return Ok(Seed::default());
+    }
+    let mut seed = Seed { position: first.position, ..Seed::default() };
     for (known, _) in all::<serde_json::Value>(rows, &system, KNOWN_TENANTS).await? {
         let tenant = TenantId::new(&known).map_err(|e| RowsError::Invalid(e.to_string()))?;
         let bands = all::<HubBand>(rows, &tenant, BANDS).await?;
