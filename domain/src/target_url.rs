@@ -22,7 +22,8 @@ pub struct TargetUrl(String);
 
 impl TargetUrl {
     /// Checks a target: https (http by policy), a host that the policy allows,
-    /// no user name or password, no control character, only known variables
+    /// no user name or password, only what may stand in a header as it is and
+    /// that all clients read alike, only known variables
     /// and none of them in the host.
     pub fn parse(text: &str, policy: &UrlPolicy) -> Result<Self, String> {
         if text.len() > MAX_URL_BYTES {
@@ -30,6 +31,13 @@ impl TargetUrl {
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("must not contain control characters or white space".into());
+        }
+        if !text.is_ascii() {
+            return Err("must be ASCII: percent-encode other characters, and write the host as xn--".into());
+        }
+        if text.contains('\\') {
+            // Browsers read it as a slash, others as part of the host's name.
+            return Err("must not contain a backslash".into());
         }
         check_variables(text)?;
         // With the variables replaced the text must be a URL; a variable in
@@ -128,6 +136,9 @@ mod tests {
             "https://user@example.com/",
             "https://user:pass@example.com/",
             "https://exa\nmple.com/",
+            "https://example.com\\@evil.example/",
+            "https://é.example/",
+            "https://example.com/ü",
             "//example.com/",
             "https://",
             "https://{band_id}.example.com/",
