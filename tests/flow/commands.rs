@@ -261,6 +261,42 @@ async fn bulk_rows_are_answered_one_by_one_and_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn bulk_answers_name_the_line_of_the_file() {
+    let app = app();
+    for csv in
+        ["band_id,tags\r\nb1,a\r\n\r\nb/2,b\r\nb3\r\nb4,c\r\n", "band_id,tags\nb1,a\n\nb/2,b\nb3\nb4,c\n"]
+    {
+        let answers = bulk(&app, "text/csv", csv.into()).await;
+        let lines: Vec<_> = answers.iter().map(|a| a["line"].as_u64().unwrap()).collect();
+        assert_eq!(lines, [2, 4, 5, 6], "{csv:?}");
+        let detail = answers[2]["problem"]["errors"][0]["detail"].as_str().unwrap();
+        assert_eq!(detail, "must have 2 cells as the heading has, not 1");
+    }
+}
+
+#[tokio::test]
+async fn bulk_refuses_a_wrong_heading_and_one_row_too_many() {
+    let app = app();
+    let rows = |n: usize, end: &str| (0..n).map(|i| format!("b{i}{end}")).collect::<String>();
+    let many = 200_001;
+    let cases = [
+        ("text/csv", "id,tags\nb1,\n".into(), 422),
+        ("text/csv", "band_id,colour\nb1,red\n".into(), 422),
+        ("text/csv", "band_id,bandId\nb1,b2\n".into(), 422),
+        ("text/csv", format!("band_id\n{}", rows(many, "\n")), 413),
+        ("application/x-ndjson", rows(many, "\n"), 413),
+        ("application/x-ndjson", rows(many, "\n").trim_end().to_owned(), 413),
+    ];
+    for (kind, body, status) in cases {
+        let shown = body[..body.len().min(30)].to_owned();
+        let request = Request::post("/v1/bands/bulk").header("content-type", kind).body(Body::from(body));
+        let answer = app.raw(principal("acme", &[Role::Writer]), request.unwrap()).await;
+        assert_eq!(answer.status, status, "{kind} {shown:?}");
+    }
+    assert_eq!(app.events().await, 0);
+}
+
+#[tokio::test]
 async fn bulk_takes_more_rows_than_one_batch() {
     let app = app();
     let rows: String = (0..10_001).map(|i| format!("{{\"band_id\":\"b{i}\"}}\n")).collect();

@@ -222,26 +222,23 @@ impl Format {
 /// The rows of a body, read as they are needed.
 enum Rows {
     Ndjson { body: Bytes, at: usize, line: usize },
-    Csv { reader: Box<csv::Reader<std::io::Cursor<Bytes>>>, headers: csv::StringRecord },
+    Csv { reader: Box<csv::Reader<std::io::Cursor<Bytes>>>, columns: Vec<Column> },
 }
 
 impl Rows {
     fn new(format: Format, body: Bytes, max_rows: usize) -> Result<Self, Problem> {
-        // One more for the heading, one for a line feed at the end.
-        if count_lines(&body) > max_rows + 2 {
+        let heading = usize::from(matches!(format, Format::Csv));
+        if count_lines(&body) > max_rows.saturating_add(heading) {
             let detail = format!("The body has more than {max_rows} rows; split it.");
             return Err(Problem::new(Kind::BodyTooLarge, detail).with("limit_rows", max_rows));
         }
         match format {
             Format::Ndjson => Ok(Self::Ndjson { body, at: 0, line: 0 }),
             Format::Csv => {
-                let mut reader =
-                    csv::ReaderBuilder::new().flexible(false).from_reader(std::io::Cursor::new(body));
-                let headers = reader.headers().map_err(|_| bad_header("is not valid UTF-8 CSV"))?.clone();
-                if !headers.iter().any(|h| matches!(h, "band_id" | "bandId")) {
-                    return Err(bad_header("must have a column band_id"));
-                }
-                Ok(Self::Csv { reader: Box::new(reader), headers })
+                let mut reader = csv::ReaderBuilder::new().from_reader(std::io::Cursor::new(body));
+                let headers = reader.headers().map_err(|_| bad_header("is not valid UTF-8 CSV"))?;
+                let columns = columns(headers)?;
+                Ok(Self::Csv { reader: Box::new(reader), columns })
             }
         }
     }
@@ -267,24 +264,71 @@ impl Rows {
                     return Some((*line, ndjson_row(text)));
                 }
             },
-            Self::Csv { reader, headers } => {
+            Self::Csv { reader, columns } => {
                 let mut record = csv::StringRecord::new();
-                let line = reader.position().line() as usize;
+                let line = next_line(reader);
                 match reader.read_record(&mut record) {
                     Ok(false) => None,
-                    Ok(true) => Some((line, csv_row(headers, &record))),
+                    Ok(true) => Some((line, Ok(csv_row(columns, &record)))),
                     Err(e) if e.is_io_error() => None,
-                    Err(e) => {
-                        Some((line, Err(Problem::field("", format!("is not a row of this table: {e}")))))
-                    }
+                    Err(e) => Some((line, Err(not_a_row(&e)))),
                 }
             }
         }
     }
 }
 
+/// Lines with something in them.
 fn count_lines(body: &[u8]) -> usize {
-    body.iter().filter(|b| **b == b'\n').count() + 1
+    body.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
+}
+
+/// The line on which the next record begins. The reader stands before the line
+/// feed of CRLF, and before empty lines.
+fn next_line(reader: &csv::Reader<std::io::Cursor<Bytes>>) -> usize {
+    let at = reader.position();
+    let start = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let rest = reader.get_ref().get_ref().get(start..).unwrap_or_default();
+    let breaks = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|b| **b == b'\n');
+    usize::try_from(at.line()).unwrap_or(usize::MAX).saturating_add(breaks.count())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    BandId,
+    EventId,
+    Tags,
+}
+
+fn columns(headers: &csv::StringRecord) -> Result<Vec<Column>, Problem> {
+    let mut columns = Vec::new();
+    for name in headers {
+        let column = match name {
+            "band_id" | "bandId" => Column::BandId,
+            "event_id" | "eventId" => Column::EventId,
+            "tags" => Column::Tags,
+            _ => return Err(bad_header("has a column of another name")),
+        };
+        if columns.contains(&column) {
+            return Err(bad_header("has a column twice"));
+        }
+        columns.push(column);
+    }
+    if !columns.contains(&Column::BandId) {
+        return Err(bad_header("must have a column band_id"));
+    }
+    Ok(columns)
+}
+
+fn not_a_row(error: &csv::Error) -> Problem {
+    let reason = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("must have {expected_len} cells as the heading has, not {len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => "must be valid UTF-8".into(),
+        _ => "must be a row of CSV".into(),
+    };
+    Problem::field("", reason)
 }
 
 fn bad_header(reason: &str) -> Problem {
@@ -298,20 +342,16 @@ fn ndjson_row(text: &[u8]) -> Result<BandRow, Problem> {
     read_json(text, BodyLimits::default())
 }
 
-fn csv_row(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<BandRow, Problem> {
+fn csv_row(columns: &[Column], record: &csv::StringRecord) -> BandRow {
     let mut row = BandRow { band_id: String::new(), event_id: None, tags: vec![] };
-    for (name, value) in headers.iter().zip(record.iter()) {
-        match name {
-            "band_id" | "bandId" => row.band_id = value.to_owned(),
-            "event_id" | "eventId" => row.event_id = (!value.is_empty()).then(|| value.to_owned()),
-            "tags" => {
+    for (column, value) in columns.iter().zip(record) {
+        match column {
+            Column::BandId => row.band_id = value.to_owned(),
+            Column::EventId => row.event_id = (!value.is_empty()).then(|| value.to_owned()),
+            Column::Tags => {
                 row.tags = value.split(';').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect()
-            }
-            other => {
-                let problem = Problem::field(format!("/{other}"), "is no column of this table");
-                return Err(problem);
             }
         }
     }
-    Ok(row)
+    row
 }
