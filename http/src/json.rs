@@ -108,6 +108,12 @@ pub fn reworded(text: &str) -> Mismatch<'_> {
     if text.starts_with("invalid ") && !expected.is_empty() {
         return Mismatch::Other(format!("must be {}", plain(expected)));
     }
+    if text.starts_with("invalid digit ")
+        || text.starts_with("cannot parse integer ")
+        || text.starts_with("number too ")
+    {
+        return Mismatch::Other("must be a whole number that is not negative and not too large".into());
+    }
     Mismatch::Other(text.to_owned())
 }
 

@@ -32,7 +32,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 struct OwnPaths;
 
 /// One document of several crates' parts. Operations need a key unless they
-/// say otherwise (`security(())`), and each may answer with a problem.
+/// say otherwise (`security(())`), and each may answer with a problem. They are
+/// named after their method and path: handlers of different files share names.
 pub fn document(version: &str, description: &str, parts: Vec<OpenApi>) -> OpenApi {
     let info = InfoBuilder::new().title("Daybook").version(version).description(Some(description)).build();
     let mut whole = OpenApiBuilder::new().info(info).build();
@@ -49,9 +50,18 @@ pub fn document(version: &str, description: &str, parts: Vec<OpenApi>) -> OpenAp
     let none: [&str; 0] = [];
     whole.security =
         Some(vec![SecurityRequirement::new("key", none), SecurityRequirement::new("bearer", none)]);
-    for item in whole.paths.paths.values_mut() {
-        for operation in operations(item) {
+    for (path, item) in &mut whole.paths.paths {
+        for (method, operation) in operations(item) {
+            operation.operation_id = Some(operation_id(method, path));
             let responses = &mut operation.responses.responses;
+            for (status, response) in responses.iter_mut() {
+                // A description is required.
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    response.description = if status == "304" { "Not changed" } else { "Done" }.into();
+                }
+            }
             responses
                 .entry("default".into())
                 .or_insert_with(|| RefOr::Ref(Ref::from_response_name("Problem")));
@@ -60,10 +70,23 @@ pub fn document(version: &str, description: &str, parts: Vec<OpenApi>) -> OpenAp
     whole
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let all =
-        [&mut item.get, &mut item.head, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-    all.into_iter().flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [
+        ("get", &mut item.get),
+        ("head", &mut item.head),
+        ("post", &mut item.post),
+        ("put", &mut item.put),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// `get_events_id` of `GET /v1/events/{id}`.
+fn operation_id(method: &str, path: &str) -> String {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn problem_schema() -> Schema {

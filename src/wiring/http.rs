@@ -32,7 +32,10 @@ pub fn router(
     if config.roles.has(Role::Api) {
         let commands = commands::router(services.clone(), ring.clone());
         routes.api = commands.merge(read_api::router(state));
-        let parts = vec![commands::openapi(), read_api::openapi()];
+        let mut parts = vec![commands::openapi(), read_api::openapi()];
+        if config.roles.has(Role::Hub) {
+            parts.push(read_api::hub::openapi());
+        }
         let document =
             openapi::document(VERSION, "One append-only log; every ledger is posted from it.", parts);
         routes.open = openapi::routes(&document)?.merge(problem_pages::routes());

@@ -6,5 +6,6 @@ mod directory;
 mod hub;
 mod hub_server;
 mod projector;
+mod routes;
 mod server;
 mod slow_log;

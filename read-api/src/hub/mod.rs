@@ -7,6 +7,7 @@
 //! of a redirect's cost.
 
 pub mod client;
+mod document;
 pub mod follow;
 mod record;
 pub mod redirect;
@@ -31,6 +32,11 @@ pub use table::{HubTable, Seed};
 pub use visitor::Visitors;
 
 use record::Recorder;
+
+/// The hub's part of the API document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    <document::Doc as utoipa::OpenApi>::openapi()
+}
 
 /// The path that the hub answers.
 pub const PATH: &str = "/e";

@@ -18,12 +18,13 @@ const MAX_LIMIT: usize = 1_000;
 pub fn router() -> Router<ReadState> {
     Router::new()
         .route("/v1/projections", get(list))
+        .route("/v1/projections/{name}", get(one))
         .route("/v1/projections/{name}/dead-letters", get(dead_letters))
         .route("/v1/projections/{name}/dead-letters/retry", post(retry))
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(list, dead_letters, retry))]
+#[openapi(paths(list, one, dead_letters, retry))]
 pub struct Doc;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,8 +36,6 @@ struct ProjectionBody {
     status: GenerationStatus,
     /// `name@version`.
     model: String,
-    #[schema(value_type = Object)]
-    parameters: serde_json::Value,
     /// Every event up to here is in the rows or among the dead letters.
     position: u64,
     /// Newest position of the log.
@@ -68,11 +67,50 @@ async fn list(
     // The positions first, so that none is past the head.
     let generations = state.rows.generations().await.map_err(problem)?;
     let head = state.log.head().await?.position;
-    let projections = generations.into_iter().map(|g| describe(&state, g, head)).collect();
+    let projections = generations.iter().map(|g| describe(&state, g, head)).collect();
     Ok(axum::Json(Projections { head, projections }))
 }
 
-fn describe(state: &ReadState, generation: Generation, head: u64) -> ProjectionBody {
+#[derive(Debug, Serialize, ToSchema)]
+struct GenerationBody {
+    #[serde(flatten)]
+    projection: ProjectionBody,
+    /// Those of the model, such as its lists of words.
+    #[schema(value_type = Object)]
+    parameters: serde_json::Value,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ProjectionDetails {
+    head: u64,
+    /// Newest last; one of them is live.
+    generations: Vec<GenerationBody>,
+}
+
+/// One projection with the parameters of its model.
+#[utoipa::path(get, path = "/v1/projections/{name}", tag = "Operation", params(("name" = String, Path)), responses((status = 200, body = ProjectionDetails)))]
+async fn one(
+    State(state): State<ReadState>,
+    Path(name): Path<String>,
+    principal: Principal,
+) -> Result<axum::Json<ProjectionDetails>, Problem> {
+    principal.require_any(&[Role::Reader, Role::Operator])?;
+    let mut generations = state.rows.generations().await.map_err(problem)?;
+    generations.retain(|g| *g.id.projection == *name);
+    if generations.is_empty() {
+        return Err(Problem::not_found());
+    }
+    generations.sort_by_key(|g| g.id.number);
+    let head = state.log.head().await?.position;
+    let body = |g: Generation| GenerationBody {
+        projection: describe(&state, &g, head),
+        parameters: g.model.parameters,
+    };
+    let generations = generations.into_iter().map(body).collect();
+    Ok(axum::Json(ProjectionDetails { head, generations }))
+}
+
+fn describe(state: &ReadState, generation: &Generation, head: u64) -> ProjectionBody {
     let lag = head.saturating_sub(generation.position);
     let live = generation.status == GenerationStatus::Live;
     let activity = state.board.of(&generation.id.projection).activity();
@@ -87,7 +125,6 @@ fn describe(state: &ReadState, generation: Generation, head: u64) -> ProjectionB
         generation: generation.id.number,
         status: generation.status,
         model: generation.model.to_string(),
-        parameters: generation.model.parameters,
         position: generation.position,
         head,
         lag,
