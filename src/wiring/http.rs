@@ -72,7 +72,9 @@ pub fn proxies(config: &Config) -> Result<TrustedProxies> {
     Ok(trusted.map_err(|e| config.invalid("http.trusted_proxies", e))?)
 }
 
-/// Ready means: the log answers, and the rows can be read.
+/// Ready means: the log answers, and the rows can be read. A process with the
+/// hub is ready without them, since a proxy that asks must not take it away
+/// from the taps: its redirects go on without the database.
 pub fn health(
     log: &Arc<dyn EventLog>,
     state: &ReadState,
@@ -81,8 +83,9 @@ pub fn health(
 ) -> Arc<Health> {
     let (log, rows) = (log.clone(), state.rows.clone());
     let hub_position = hub.map(|h| h.table().clone());
+    let required = hub.is_none();
     let mut health = Health::new(VERSION, move || metrics.render())
-        .component("log", true, {
+        .component("log", required, {
             let log = log.clone();
             move || {
                 let log = log.clone();
@@ -94,7 +97,7 @@ pub fn health(
                 }
             }
         })
-        .component("rows", true, move || {
+        .component("rows", required, move || {
             let rows = rows.clone();
             async move {
                 match rows.generations().await {

@@ -204,3 +204,25 @@ async fn another_tenants_things_are_not_there() {
         .unwrap();
     assert_eq!(foreign.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_hub_stays_ready_without_its_database() {
+    let Some(database) = postgres::database().await else { return };
+    let data = tempfile::tempdir().unwrap();
+    let Some(server) = start(data.path(), Some(&database.url)) else { return };
+    server.post("/v1/events/show-1/schedule", &show()).await.unwrap();
+    let band = server.post("/v1/bands/b1/register", &json!({"event_id": "show-1"})).await.unwrap();
+    let (_, position) = tap(&server, "b1", band["position"].as_u64().unwrap()).await;
+    let status = async |path: &str| {
+        let request = client().get(format!("{}{path}", server.url)).header("X-API-Key", KEY);
+        request.send().await.unwrap().status().as_u16()
+    };
+    database.allow_connections(false).await;
+    // A proxy that asks for /ready must not take the redirects away.
+    assert_eq!((status("/e?bandId=b1").await, status("/ready").await), (302, 200));
+    assert_eq!(status("/v1/bands/b1").await, 503);
+    database.allow_connections(true).await;
+    // The journal's tap and the drainer's note follow.
+    let summary = server.get("/v1/analytics/events/show-1/summary", position + 2).await.unwrap();
+    assert_eq!((&summary["taps"], &summary["bots"]), (&json!(1), &json!(1)));
+}

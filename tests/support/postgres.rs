@@ -34,6 +34,19 @@ pub async fn database() -> Option<Database> {
     Some(Database { url, server, name })
 }
 
+impl Database {
+    /// Ends all connections and lets none in, or lets them in again.
+    pub async fn allow_connections(&self, allowed: bool) {
+        let name = &self.name;
+        execute(&self.server, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")).await.unwrap();
+        if !allowed {
+            let all =
+                format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+            execute(&self.server, all).await.unwrap();
+        }
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         let server = std::mem::take(&mut self.server);
