@@ -88,6 +88,9 @@ pub struct CommandHeaders {
     /// The version (`"3"`) that the aggregate must be at; otherwise 412.
     #[param(rename = "If-Match", required = false)]
     if_match: Option<String>,
+    /// `*`: only if it does not exist yet; otherwise 412.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: Option<String>,
     /// Kept with the events; at most 128 visible ASCII characters.
     #[param(rename = "X-Correlation-ID", required = false)]
     correlation_id: Option<String>,

@@ -1,6 +1,7 @@
 //! `daybook demo`: the embedded server with a generated show day in it, sent
 //! and read back as a client would.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -35,15 +36,12 @@ pub struct Demo {
     /// The same seed gives the same day
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Keep the data here instead of in a temporary directory
-    #[arg(long, value_name = "DIR")]
-    keep: Option<std::path::PathBuf>,
 }
 
 pub async fn run(args: Demo, flags: &Flags, out: &mut Output) -> Result<u8> {
     let scratch = tempfile::tempdir().context("a temporary directory")?;
     let key = NewKey::generate();
-    let directory = args.keep.as_deref().unwrap_or(scratch.path());
+    let directory = flags.data_dir.as_deref().map_or(scratch.path(), Path::new);
     let config = config(flags, directory, key.text.reveal())?;
     telemetry::init_logs(&config.log)?;
     let running = wiring::start(&config).await?;
@@ -67,7 +65,7 @@ pub async fn run(args: Demo, flags: &Flags, out: &mut Output) -> Result<u8> {
 }
 
 /// Everything embedded and on a free port, unless flags say otherwise.
-fn config(flags: &Flags, directory: &std::path::Path, key: &str) -> Result<Config> {
+fn config(flags: &Flags, directory: &Path, key: &str) -> Result<Config> {
     let mut flags = flags.clone();
     flags.data_dir = Some(directory.display().to_string());
     flags.database_url.get_or_insert_with(|| format!("sqlite:{}", directory.join("daybook.db").display()));

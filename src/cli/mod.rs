@@ -17,6 +17,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use commands::execute::Refusal;
+use domain::decide::Rejection;
+use domain::ports::rows::RowsError;
 use infra_runtime::config::{ConfigError, Flags};
 use infra_runtime::{Config, RandomIds, SystemClock};
 
@@ -50,7 +53,7 @@ struct Cli {
 enum Command {
     /// Serve the HTTP API and the hub, and keep the read models
     Serve,
-    /// Serve a generated show day from a temporary directory, to try things on
+    /// Serve a generated show day, from a temporary directory unless --data-dir says otherwise
     Demo(demo::Demo),
     /// Bring in what other systems recorded
     Import(import::Import),
@@ -78,9 +81,22 @@ pub fn main() -> ExitCode {
         Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("daybook: {error:#}");
-            let usage = error.downcast_ref::<ConfigError>().is_some();
-            ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
+            ExitCode::from(code_of(&error))
         }
+    }
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    let refusal = error.downcast_ref::<Refusal>();
+    let rows = error.downcast_ref::<RowsError>();
+    if error.downcast_ref::<ConfigError>().is_some() {
+        exit::USAGE
+    } else if matches!(refusal, Some(Refusal::Rejected(Rejection::NotFound)))
+        || matches!(rows, Some(RowsError::UnknownProjection(_)))
+    {
+        exit::NOT_FOUND
+    } else {
+        exit::FAILED
     }
 }
 

@@ -44,6 +44,8 @@ fn exit_codes_say_what_went_wrong() {
     assert_eq!(code(&["eat"]), Some(2));
     assert_eq!(code(&["events", "show", "9"]), Some(3));
     assert_eq!(code(&["events", "stream", "band/b1"]), Some(3));
+    assert_eq!(code(&["keys", "revoke", "nobodys"]), Some(3));
+    assert_eq!(code(&["projections", "retry", "nothing"]), Some(3));
     assert_eq!(code(&["import", "clicks", "--format", "bitly-jsonl", "missing.jsonl"]), Some(1));
     let wrong = run(&["serve", "--listen", "nowhere"]).unwrap();
     assert_eq!(wrong.status.code(), Some(2));
