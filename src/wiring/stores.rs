@@ -58,12 +58,13 @@ pub async fn open_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog>
     }
 }
 
-/// A server may be started before its database: it asks again for a while.
+/// A server may be started before its PostgreSQL: it asks again for a while.
 pub async fn await_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog> {
+    let remote = matches!(config.database.url, DatabaseUrl::Postgres(_));
     let deadline = Instant::now() + DATABASE_PATIENCE;
     loop {
         match open_log(config, clock.clone()).await {
-            Err(error) if Instant::now() < deadline => {
+            Err(error) if remote && Instant::now() < deadline => {
                 tracing::warn!(error = format!("{error:#}"), "waiting for the database");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
