@@ -1,5 +1,7 @@
 //! Extractors that refuse what they do not understand, and say which part.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
@@ -17,6 +19,10 @@ use url::form_urlencoded;
 
 use crate::json::{self, Mismatch, reworded};
 use crate::problem::{Kind, Problem};
+
+/// Of a body that is too long, before it is answered.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
+const MAX_DISCARDING: Duration = Duration::from_secs(5);
 
 /// What a request's body may be. Put another value into the request's
 /// extensions (`axum::Extension`) for routes that take more or less.
@@ -89,16 +95,39 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8], limits: BodyLimits) -> Resul
 }
 
 /// Collects a body of at most `max_bytes`.
-pub async fn read_body(headers: &HeaderMap, body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
+pub async fn read_body(headers: &HeaderMap, mut body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > max_bytes as u64) {
+        // Who waits for 100 Continue has sent nothing.
+        if !headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
         return Err(too_large(max_bytes));
     }
-    match Limited::new(body, max_bytes).collect().await {
+    match Limited::new(&mut body, max_bytes).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => Err(too_large(max_bytes)),
+        Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => {
+            discard(body).await;
+            Err(too_large(max_bytes))
+        }
         Err(_) => Err(Problem::new(Kind::InvalidJson, "The body could not be read to its end.")),
     }
+}
+
+/// Takes in what a client is still sending, within bounds: closing before it
+/// has finished would reset the connection, and it would not see the answer.
+async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = MAX_DISCARDED_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Late or not, the answer is the same.
+    let _ = tokio::time::timeout(MAX_DISCARDING, reading).await;
 }
 
 pub fn too_large(max_bytes: usize) -> Problem {
