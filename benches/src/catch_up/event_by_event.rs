@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use domain::ports::log::{EventLog, ReadFilter};
 use domain::ports::rows::{Commit, GenerationId, RowKey, RowStore, RowsError};
+use domain::tap;
 use projections::tap_analytics::TapAnalytics;
 use projections::working_set::{Bounds, Fetch};
 use projections::{Projection, Rows};
@@ -33,32 +34,37 @@ fn fold(
     let lease = runtime.block_on(rows.acquire(&generation.id, "peer", Duration::from_secs(3_600)))?;
     let fetch =
         || GetRows { rows: rows.clone(), generation: generation.id.clone(), runtime: runtime.clone() };
-    let filter = ReadFilter::types(projection.event_types().iter().copied());
-    let (mut position, mut count) = (lease.position, 0);
-    let start = Instant::now();
-    while start.elapsed() < budget {
+    let filter = ReadFilter::types([tap::TAPPED, tap::PREVIEWED]);
+    let (mut position, mut checkpoint, mut count) = (0, lease.position, 0_u64);
+    let mut start = Instant::now();
+    'time: loop {
         let page = runtime.block_on(log.read(position, PAGE, &filter))?;
-        if page.events.is_empty() {
-            break;
+        if count == 0 {
+            // What stands before the first tap is not counted.
+            start = Instant::now();
         }
         for event in page.events {
             let mut one = Rows::new(Box::new(fetch()), Bounds::default());
             projection.apply(&mut one, &event)?;
             let commit = Commit {
                 lease: lease.clone(),
-                from: position,
+                from: checkpoint,
                 to: event.position,
                 changes: one.changes()?,
                 parked: Vec::new(),
                 unparked: Vec::new(),
             };
             runtime.block_on(rows.commit(commit)).context("the peer's commit")?;
-            position = event.position;
+            checkpoint = event.position;
             count += 1;
             if start.elapsed() >= budget {
-                break;
+                break 'time;
             }
         }
+        if page.through == position {
+            break;
+        }
+        position = page.through;
     }
     Ok((count, count as f64 / start.elapsed().as_secs_f64()))
 }

@@ -76,7 +76,7 @@ async fn measure_on(store: &Store, arguments: &Arguments) -> Result<Vec<Line>> {
     memory::forget_peak();
     let log = store.log().await?;
     facts::write(log.as_ref(), arguments.bands, arguments.events, arguments.taps).await?;
-    let (mut ours, mut peers, mut peer_events, mut peak) = (Vec::new(), Vec::new(), 0, 0.0);
+    let (mut ours, mut peers, mut peer_taps, mut peak) = (Vec::new(), Vec::new(), 0, 0.0);
     for run in 0..arguments.runs {
         let rows = store.rows().await?;
         let took = catch_up(&log, &rows, Arc::new(TapAnalytics::default())).await?;
@@ -89,15 +89,15 @@ async fn measure_on(store: &Store, arguments: &Arguments) -> Result<Vec<Line>> {
             peak = memory::peak_mib()?;
         }
         let budget = Duration::from_secs(arguments.peer_seconds);
-        let (events, rate) = event_by_event::run(&log, &store.rows().await?, budget).await?;
-        peer_events = events;
+        let (taps, rate) = event_by_event::run(&log, &store.rows().await?, budget).await?;
+        peer_taps += taps;
         peers.push(rate);
     }
     let name = store.name();
     let (taps, bands) = (arguments.taps, arguments.bands);
     let rate = Line {
         bench: "catch-up",
-        case: format!("{name}, {taps} taps (peer: {peer_events})"),
+        case: format!("{name}, {taps} taps (peer: {peer_taps})"),
         ours: median(&ours),
         peer: "one transaction an event",
         peer_value: median(&peers),
