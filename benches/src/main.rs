@@ -8,6 +8,10 @@ mod table;
 
 use clap::{Parser, Subcommand};
 
+/// As in the `daybook` binary; the peers of this program have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Arguments {
     /// One JSON object a line.

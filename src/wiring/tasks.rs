@@ -97,7 +97,8 @@ pub async fn hub(
     workers::align(&*journal, &*services.log).await.context("asking the log for the journal's place")?;
     if drains {
         let Services { log, clock, ids, .. } = services.clone();
-        let drainer = Drainer::new(journal.clone(), log, clock, ids, DrainerConfig::default());
+        let pace = DrainerConfig { per_second: config.hub.drain_per_second, ..DrainerConfig::default() };
+        let drainer = Drainer::new(journal.clone(), log, clock, ids, pace);
         tasks.working(drainer.run(stop.clone()));
     }
     if !serves {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::envelope::{Metadata, NewEvent};
 use domain::journal_cursor::{DRAINED, Drained, KIND};
@@ -24,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 pub struct DrainerConfig {
     /// Most taps in one append.
     pub batch: usize,
+    /// Most taps moved in a second; 0: no limit. A burst waits in the journal,
+    /// so that commands and redirects keep their pace.
+    pub per_second: u32,
     /// How long taps gather before they are moved.
     pub linger: Duration,
     /// First wait after a failure; doubled up to `max_backoff`.
@@ -37,6 +40,7 @@ impl Default for DrainerConfig {
     fn default() -> Self {
         Self {
             batch: 2_000,
+            per_second: 20_000,
             linger: Duration::from_millis(20),
             min_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),
@@ -151,8 +155,15 @@ impl Drainer {
     async fn drain(&mut self, stop: &CancellationToken) {
         let mut backoff = self.config.min_backoff;
         while !stop.is_cancelled() {
+            let started = Instant::now();
             match self.step().await {
-                Ok(Step::Moved(taps)) if taps >= self.limit => backoff = self.config.min_backoff,
+                Ok(Step::Moved(taps)) if taps >= self.limit => {
+                    backoff = self.config.min_backoff;
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(self.pace(taps, started.elapsed())) => {}
+                    }
+                }
                 Ok(_) => {
                     backoff = self.config.min_backoff;
                     let more = async {
@@ -180,6 +191,14 @@ impl Drainer {
             }
         }
         while let Ok(Step::Moved(_)) = self.step().await {}
+    }
+
+    /// What is left of the time that this many taps may take.
+    fn pace(&self, taps: usize, taken: Duration) -> Duration {
+        match self.config.per_second {
+            0 => Duration::ZERO,
+            limit => Duration::from_secs_f64(taps as f64 / f64::from(limit)).saturating_sub(taken),
+        }
     }
 
     /// Moves one batch. After an error nothing is taken for granted: the next

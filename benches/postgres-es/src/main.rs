@@ -12,6 +12,10 @@ use postgres_es::{PostgresCqrs, default_postgress_pool, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// As in the programs that it is compared with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EVENTS_PER_STREAM: u64 = 10;
 const TABLES: &str = "
     CREATE TABLE events (

@@ -20,7 +20,7 @@ pub const EVENTS_PER_STREAM: u64 = 10;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A server on which databases may be created.
-    #[arg(long, env = "DAYBOOK_BENCH_POSTGRES")]
+    #[arg(long, env = "DAYBOOK_TEST_POSTGRES")]
     postgres: Option<String>,
     /// Callers at once.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]

@@ -245,7 +245,10 @@ fn text(headers: &HeaderMap, name: HeaderName, max: usize) -> Option<String> {
     if value.is_empty() {
         return None;
     }
-    Some(value.chars().filter(|c| !c.is_control()).collect())
+    if value.chars().any(char::is_control) {
+        return Some(value.chars().filter(|c| !c.is_control()).collect());
+    }
+    Some(value.to_owned())
 }
 
 fn found(location: HeaderValue) -> Response<HubBody> {

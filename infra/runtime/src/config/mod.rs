@@ -99,6 +99,7 @@ pub struct HubSettings {
     pub journal_dir: PathBuf,
     pub journal_segment_bytes: u64,
     pub journal_max_bytes: u64,
+    pub drain_per_second: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
