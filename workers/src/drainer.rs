@@ -40,7 +40,7 @@ impl Default for DrainerConfig {
     fn default() -> Self {
         Self {
             batch: 2_000,
-            per_second: 20_000,
+            per_second: 10_000,
             linger: Duration::from_millis(20),
             min_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),
