@@ -31,7 +31,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_bytes: 4 << 30, segment_bytes: 64 << 20, queue_bytes: 16 << 20 }
+        Self { max_bytes: 10 << 30, segment_bytes: 64 << 20, queue_bytes: 16 << 20 }
     }
 }
 
