@@ -155,15 +155,6 @@ pub async fn load<A: Decide>(services: &Services, stream: &StreamId) -> Result<L
     }
 }
 
-fn holds(expected: ExpectedVersion, version: u64) -> bool {
-    match expected {
-        ExpectedVersion::Any => true,
-        ExpectedVersion::NoStream => version == 0,
-        ExpectedVersion::Exists => version > 0,
-        ExpectedVersion::Exact(n) => version == n,
-    }
-}
-
 async fn decide_and_append<A: Decide>(
     services: &Services,
     call: &Call,
@@ -171,7 +162,7 @@ async fn decide_and_append<A: Decide>(
     loaded: &Loaded<A>,
     command: A::Command,
 ) -> Result<Outcome, Refusal> {
-    if !call.if_match.is_none_or(|expected| holds(expected, loaded.version)) {
+    if !call.if_match.is_none_or(|expected| expected.holds(loaded.version)) {
         return Err(Refusal::Stale { actual: loaded.version });
     }
     let context = Context { now: services.clock.now(), urls: call.urls.clone() };

@@ -18,7 +18,6 @@ use domain::registry;
 use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
 use infra_runtime::{Config, RandomIds, SystemClock};
-use projections::Projection;
 use projections::board::Board;
 use read_api::ReadState;
 use read_api::hub::server::{self, ServerConfig};
@@ -47,16 +46,6 @@ struct Stop {
     working: CancellationToken,
 }
 
-/// Every projection of this build.
-pub fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![
-        Arc::new(projections::hub::Hub),
-        Arc::new(projections::live_events::LiveEvents),
-        Arc::new(projections::bands::Bands),
-        Arc::new(projections::tap_analytics::TapAnalytics::default()),
-    ]
-}
-
 /// Opens the stores, starts the roles of the configuration and serves.
 pub async fn start(config: &Config) -> Result<Running> {
     registry::check().map_err(anyhow::Error::msg).context("the event registry")?;
@@ -65,7 +54,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let ids = Arc::new(RandomIds);
     let log = stores::await_log(config, clock.clone()).await?;
     let rows = open_rows(config).await?;
-    for projection in projections() {
+    for projection in projections::all() {
         rows.open(projection.name(), &projection.model(), projection.tables()).await?;
     }
     let board = Arc::new(Board::default());

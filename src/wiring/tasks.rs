@@ -169,7 +169,7 @@ pub fn projectors(
     tasks: &mut Tasks,
 ) {
     let owner = format!("{}-{}", std::process::id(), RandomIds.next());
-    for projection in super::projections() {
+    for projection in projections::all() {
         let projector = Projector {
             log: log.clone(),
             rows: rows.clone(),

@@ -27,6 +27,18 @@ pub enum ExpectedVersion {
     Exact(u64),
 }
 
+impl ExpectedVersion {
+    /// Whether a stream at this version (0: no stream) is as expected.
+    pub fn holds(self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => version == 0,
+            Self::Exists => version > 0,
+            Self::Exact(expected) => version == expected,
+        }
+    }
+}
+
 /// One stream's part of an append. Without events the stream is only checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamWrite {

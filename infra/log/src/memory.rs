@@ -16,7 +16,7 @@ use domain::time::to_micros;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::validate::{check, holds, known_version};
+use crate::validate::{check, known_version};
 use crate::{MAX_NEWER, written};
 
 pub struct MemoryLog {
@@ -69,7 +69,7 @@ impl State {
         }
         for write in &append.writes {
             let actual = self.version(&write.stream);
-            if !holds(write.expected, actual) {
+            if !write.expected.holds(actual) {
                 let known = known_version(write.expected, actual);
                 return Err(AppendError::Conflict {
                     stream: write.stream.clone(),

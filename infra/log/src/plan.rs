@@ -14,7 +14,7 @@ use domain::time::to_micros;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::validate::{holds, known_version};
+use crate::validate::known_version;
 use crate::written;
 
 /// The newest event of the log, by which a write makes sure that the log is
@@ -186,7 +186,7 @@ impl<'a> Planner<'a> {
 
     fn conflict(&self, write: &StreamWrite) -> Option<Conflict> {
         let actual = self.version(&write.stream);
-        (!holds(write.expected, actual)).then(|| Conflict {
+        (!write.expected.holds(actual)).then(|| Conflict {
             stream: write.stream.clone(),
             expected: write.expected,
             known: known_version(write.expected, actual),

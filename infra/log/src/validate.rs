@@ -21,15 +21,6 @@ pub(crate) fn check(append: &Append) -> Result<usize, AppendError> {
     check_append(append).map_err(AppendError::Invalid)
 }
 
-pub(crate) fn holds(expected: ExpectedVersion, actual: u64) -> bool {
-    match expected {
-        ExpectedVersion::Any => true,
-        ExpectedVersion::NoStream => actual == 0,
-        ExpectedVersion::Exists => actual > 0,
-        ExpectedVersion::Exact(version) => actual == version,
-    }
-}
-
 /// The version past which events are news to who expected this.
 pub(crate) fn known_version(expected: ExpectedVersion, actual: u64) -> u64 {
     match expected {
