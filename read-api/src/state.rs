@@ -77,6 +77,10 @@ pub fn problem(error: RowsError) -> Problem {
             let detail = format!("The projection {name} has no rows yet.");
             Problem::new(Kind::Unavailable, detail).retry_after(1)
         }
+        // Pruned between two reads of one answer.
+        RowsError::UnknownGeneration(_) => {
+            Problem::new(Kind::Unavailable, "The rows were replaced meanwhile.").retry_after(1)
+        }
         RowsError::Unavailable(reason) => {
             tracing::error!(%reason, "rows cannot be read");
             Problem::new(Kind::Unavailable, "The rows cannot be read at the moment.").retry_after(2)

@@ -220,7 +220,7 @@ async fn one_owner_writes_and_a_newer_epoch_fences_the_older() {
         assert_eq!(third.position, 3, "{}", store.name);
         let nobody = GenerationId { projection: "nobody".into(), number: 1 };
         let unknown = store.rows.acquire(&nobody, "a", TTL).await;
-        assert_eq!(unknown, Err(RowsError::UnknownProjection("nobody".into())), "{}", store.name);
+        assert_eq!(unknown, Err(RowsError::UnknownGeneration(nobody)), "{}", store.name);
     }
 }
 

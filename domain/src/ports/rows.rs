@@ -19,6 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TenantId;
 
+mod generations;
+
+pub use generations::{Generations, MAX_HOLD, RowsSnapshot, ScannedRow};
+
 pub const MAX_KEY_BYTES: usize = 1024;
 /// Longest projection or table name: both, a generation and a prefix must fit
 /// in PostgreSQL's 63 bytes.
@@ -109,6 +113,8 @@ pub struct Generation {
     /// Every event up to here is in the rows or among the dead letters.
     pub position: u64,
     pub dead_letters: u64,
+    /// No commit moves the checkpoint past this for now.
+    pub held: Option<u64>,
 }
 
 /// The right to write a generation, until another epoch begins.
@@ -298,6 +304,20 @@ pub enum RowsError {
     /// The checkpoint is not where the commit starts; nothing was written.
     #[error("the checkpoint is at {actual}")]
     CheckpointMoved { actual: u64 },
+    #[error("there is no generation {0}")]
+    UnknownGeneration(GenerationId),
+    /// A comparison wants the checkpoint to stay; nothing was written.
+    #[error("the generation is held at {position}")]
+    Held { position: u64 },
+    #[error("{0} is live")]
+    Live(GenerationId),
+    #[error("{0} is not built yet")]
+    NotBuilt(GenerationId),
+    #[error("the generation is at {position}, before {fence}")]
+    Behind { position: u64, fence: u64 },
+    /// Somebody reads it and did not end in time; nothing was changed.
+    #[error("{0} is in use")]
+    InUse(String),
 }
 
 #[async_trait]

@@ -1,9 +1,9 @@
 //! What every store refuses before it writes or reads.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use domain::ports::rows::{Commit, MAX_KEY_BYTES, MAX_ROWS, Query, RowKey, RowsError, Select, check_name};
-use domain::ports::rows::{TableChanges, TableSpec};
+use domain::ports::rows::*;
 
 pub fn open(projection: &str, tables: &[TableSpec]) -> Result<(), RowsError> {
     check_name(projection)?;
@@ -68,11 +68,47 @@ pub fn queries(queries: &[Query]) -> Result<(), RowsError> {
             Select::Range(range) => range.limit,
             Select::Top { limit, .. } => *limit,
         };
-        if limit > MAX_ROWS {
-            return invalid(format!("at most {MAX_ROWS} rows can be read at once"));
-        }
+        scan(limit)?;
     }
     Ok(())
+}
+
+pub fn scan(limit: usize) -> Result<(), RowsError> {
+    if limit > MAX_ROWS {
+        return invalid(format!("at most {MAX_ROWS} rows can be read at once"));
+    }
+    Ok(())
+}
+
+pub fn hold(position: Option<u64>, ttl: Duration) -> Result<(), RowsError> {
+    if position.is_some() && ttl > MAX_HOLD {
+        return invalid(format!("a hold lasts at most {}s", MAX_HOLD.as_secs()));
+    }
+    Ok(())
+}
+
+/// Whether a generation may become live.
+pub fn promote(
+    target: &GenerationId,
+    status: GenerationStatus,
+    position: u64,
+    fence: u64,
+) -> Result<(), RowsError> {
+    if status == GenerationStatus::Building {
+        return Err(RowsError::NotBuilt(target.clone()));
+    }
+    if position < fence {
+        return Err(RowsError::Behind { position, fence });
+    }
+    Ok(())
+}
+
+/// The error for a source that is not there.
+pub fn unknown(source: &Source) -> RowsError {
+    match source {
+        Source::Live(name) => RowsError::UnknownProjection(name.to_string()),
+        Source::Generation(id) => RowsError::UnknownGeneration(id.clone()),
+    }
 }
 
 fn invalid<T>(reason: String) -> Result<T, RowsError> {

@@ -12,11 +12,15 @@ use domain::ports::rows::*;
 
 use crate::check;
 
+mod generations;
+
 type TableRows = BTreeMap<RowKey, (Option<String>, String)>;
 
 struct Table {
+    name: String,
     sorted: bool,
-    rows: TableRows,
+    /// Shared with snapshots, copied by the first change after one.
+    rows: Arc<TableRows>,
 }
 
 struct Held {
@@ -26,16 +30,35 @@ struct Held {
     epoch: u64,
     owner: String,
     expires: Option<Instant>,
-    tables: BTreeMap<String, Table>,
+    /// No commit past this position before then.
+    hold: Option<(u64, Instant)>,
+    tables: Vec<Table>,
     parked: BTreeMap<u64, ParkedEvent>,
+}
+
+impl Held {
+    fn held_at(&self) -> Option<u64> {
+        self.hold.filter(|(_, until)| *until > Instant::now()).map(|(position, _)| position)
+    }
+}
+
+/// What outlives a projection's generations.
+#[derive(Default)]
+struct Head {
+    last_number: u32,
+    decided_at: u64,
+}
+
+#[derive(Default)]
+struct State {
+    generations: BTreeMap<(Arc<str>, u32), Held>,
+    heads: BTreeMap<Arc<str>, Head>,
 }
 
 #[derive(Default)]
 pub struct MemoryRows {
-    generations: Mutex<BTreeMap<(Arc<str>, u32), Held>>,
+    state: Mutex<State>,
 }
-
-type State = BTreeMap<(Arc<str>, u32), Held>;
 
 impl MemoryRows {
     pub fn new() -> Self {
@@ -43,7 +66,7 @@ impl MemoryRows {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,29 +83,13 @@ impl RowStore for MemoryRows {
         if let Ok((id, held)) = find(&state, &Source::live(projection)) {
             return Ok(describe(&id, held));
         }
-        let id = GenerationId { projection: projection.into(), number: 1 };
-        let held = Held {
-            model: model.clone(),
-            status: GenerationStatus::Live,
-            position: 0,
-            epoch: 0,
-            owner: String::new(),
-            expires: None,
-            tables: tables
-                .iter()
-                .map(|t| (t.name.to_owned(), Table { sorted: t.sorted, rows: TableRows::new() }))
-                .collect(),
-            parked: BTreeMap::new(),
-        };
-        let generation = describe(&id, &held);
-        state.insert((id.projection, id.number), held);
-        Ok(generation)
+        Ok(generations::make(&mut state, projection, model, tables, GenerationStatus::Live))
     }
 
     async fn generations(&self) -> Result<Vec<Generation>, RowsError> {
         let state = self.lock();
         let id = |key: &(Arc<str>, u32)| GenerationId { projection: key.0.clone(), number: key.1 };
-        Ok(state.iter().map(|(key, held)| describe(&id(key), held)).collect())
+        Ok(state.generations.iter().map(|(key, held)| describe(&id(key), held)).collect())
     }
 
     async fn acquire(
@@ -143,6 +150,9 @@ impl RowStore for MemoryRows {
         if held.position != commit.from {
             return Err(RowsError::CheckpointMoved { actual: held.position });
         }
+        if let Some(position) = held.held_at().filter(|hold| commit.to > *hold && commit.to > commit.from) {
+            return Err(RowsError::Held { position });
+        }
         for changes in &commit.changes {
             rows_of(held, &changes.table)?;
         }
@@ -182,7 +192,7 @@ impl RowStore for MemoryRows {
         let (id, held) = find(&state, source)?;
         let answer = |q: &Query| {
             let unknown = || RowsError::UnknownTable(q.table.to_string());
-            let table = held.tables.get(&*q.table).ok_or_else(unknown)?;
+            let table = held.tables.iter().find(|t| *t.name == *q.table).ok_or_else(unknown)?;
             if matches!(q.select, Select::Top { .. }) && !table.sorted {
                 return Err(RowsError::Invalid(format!("table {} has no sort key", q.table)));
             }
@@ -254,6 +264,7 @@ fn describe(id: &GenerationId, held: &Held) -> Generation {
         status: held.status,
         position: held.position,
         dead_letters: held.parked.len() as u64,
+        held: held.held_at(),
     }
 }
 
@@ -262,17 +273,13 @@ fn find<'a>(state: &'a State, source: &Source) -> Result<(GenerationId, &'a Held
         Source::Live(name) => key.0 == *name && held.status == GenerationStatus::Live,
         Source::Generation(id) => key.0 == id.projection && key.1 == id.number,
     };
-    let (key, held) = state
-        .iter()
-        .find(wanted)
-        .ok_or_else(|| RowsError::UnknownProjection(source.projection().to_owned()))?;
+    let (key, held) = state.generations.iter().find(wanted).ok_or_else(|| check::unknown(source))?;
     Ok((GenerationId { projection: key.0.clone(), number: key.1 }, held))
 }
 
 fn find_mut<'a>(state: &'a mut State, id: &GenerationId) -> Result<&'a mut Held, RowsError> {
-    state
-        .get_mut(&(id.projection.clone(), id.number))
-        .ok_or_else(|| RowsError::UnknownProjection(id.projection.to_string()))
+    let key = (id.projection.clone(), id.number);
+    state.generations.get_mut(&key).ok_or_else(|| RowsError::UnknownGeneration(id.clone()))
 }
 
 fn owned<'a>(state: &'a mut State, lease: &Lease) -> Result<&'a mut Held, RowsError> {
@@ -281,8 +288,9 @@ fn owned<'a>(state: &'a mut State, lease: &Lease) -> Result<&'a mut Held, RowsEr
 }
 
 fn rows_of<'a>(held: &'a mut Held, table: &str) -> Result<&'a mut TableRows, RowsError> {
-    let table_of = held.tables.get_mut(table).ok_or_else(|| RowsError::UnknownTable(table.into()))?;
-    Ok(&mut table_of.rows)
+    let found = held.tables.iter_mut().find(|t| t.name == table);
+    let found = found.ok_or_else(|| RowsError::UnknownTable(table.into()))?;
+    Ok(Arc::make_mut(&mut found.rows))
 }
 
 fn select(rows: &TableRows, tenant: &TenantId, select: &Select) -> Vec<StoredRow> {

@@ -138,6 +138,7 @@ pub fn generation(
         status: json::<GenerationStatus>(&format!("\"{status}\""))?,
         position: position as u64,
         dead_letters: dead_letters as u64,
+        held: None,
     })
 }
 

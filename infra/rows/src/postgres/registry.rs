@@ -7,8 +7,8 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr};
 
 use super::{Fault, no_nul, views};
-use crate::names;
 use crate::sql::{self, Known};
+use crate::{check, names};
 
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// Serialises the making of generations.
@@ -73,7 +73,7 @@ pub async fn find(connection: &mut PgConnection, source: &Source) -> Result<Know
         }
     };
     let found: Option<(i32, String, String, i64)> = query.fetch_optional(connection).await?;
-    let unknown = || RowsError::UnknownProjection(source.projection().into());
+    let unknown = || check::unknown(source);
     let (number, model, tables, position) = found.ok_or_else(unknown)?;
     Ok(Known::new(source.projection(), number.into(), &model, &tables, position)?)
 }
@@ -102,7 +102,7 @@ pub async fn acquire(
             .bind(*number as i32)
             .fetch_optional(pool)
             .await?;
-    let (owner, until, now) = held.ok_or_else(|| RowsError::UnknownProjection(projection.to_string()))?;
+    let (owner, until, now) = held.ok_or_else(|| RowsError::UnknownGeneration(generation.clone()))?;
     let remaining = Duration::from_millis((until - now).max(0) as u64);
     Err(RowsError::LeaseHeld { owner, remaining }.into())
 }

@@ -170,7 +170,7 @@ async fn move_checkpoint(tx: &mut PgConnection, commit: &Commit) -> Result<(), F
     let found: Option<(i64, i64)> =
         sqlx::query_as(sql::EPOCH).bind(&**projection).bind(*number as i32).fetch_optional(tx).await?;
     Err(match found {
-        None => RowsError::UnknownProjection(projection.to_string()).into(),
+        None => RowsError::UnknownGeneration(commit.lease.generation.clone()).into(),
         Some((epoch, _)) if epoch as u64 != commit.lease.epoch => RowsError::LeaseLost.into(),
         Some((_, position)) => RowsError::CheckpointMoved { actual: position as u64 }.into(),
     })

@@ -6,8 +6,8 @@ use domain::ports::rows::{Generation, GenerationId, Lease, ModelId, RowsError, S
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::connections::{Fault, writable};
-use crate::names;
 use crate::sql::{self, Known};
+use crate::{check, names};
 
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
@@ -70,7 +70,7 @@ pub fn find(connection: &Connection, source: &Source) -> Result<Known, Fault> {
             connection.prepare_cached(sql::GENERATION)?.query_row(params![id.projection, id.number], read)
         }
     };
-    let unknown = || RowsError::UnknownProjection(source.projection().into());
+    let unknown = || check::unknown(source);
     let (number, model, tables, position) = found.optional()?.ok_or_else(unknown)?;
     Ok(Known::new(source.projection(), number, &model, &tables, position)?)
 }
@@ -91,7 +91,7 @@ pub fn acquire(
                 Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?))
             })
             .optional()?;
-        let unknown = || RowsError::UnknownProjection(generation.projection.to_string());
+        let unknown = || RowsError::UnknownGeneration(generation.clone());
         let (owner, until) = held.ok_or_else(unknown)?;
         let now: i64 = tx.query_row(&format!("SELECT {NOW}"), [], |r| r.get(0))?;
         let remaining = Duration::from_millis((until - now).max(0) as u64);

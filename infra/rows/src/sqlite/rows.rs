@@ -84,7 +84,7 @@ fn move_checkpoint(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Fault> {
     let found: Option<(i64, i64)> =
         tx.query_row(sql::EPOCH, params![projection, number], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
     Err(match found {
-        None => RowsError::UnknownProjection(projection.to_string()).into(),
+        None => RowsError::UnknownGeneration(commit.lease.generation.clone()).into(),
         Some((current, _)) if current != epoch => RowsError::LeaseLost.into(),
         Some((_, position)) => RowsError::CheckpointMoved { actual: position as u64 }.into(),
     })
