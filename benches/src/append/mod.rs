@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Runs of each store; they take turns.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Appends without a condition on their stream.
+    #[arg(long)]
+    unconditional: bool,
     /// Only these: postgres, sqlite.
     #[arg(long)]
     only: Option<String>,
@@ -42,6 +45,7 @@ pub struct Case {
     pub writers: usize,
     pub duration: Duration,
     pub postgres: Option<String>,
+    pub unconditional: bool,
 }
 
 pub fn run(arguments: Arguments, json: bool) -> Result<()> {
@@ -50,7 +54,8 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     let mut lines = Vec::new();
     for &writers in &arguments.writers {
         let duration = Duration::from_secs(arguments.seconds);
-        let case = Case { writers, duration, postgres: arguments.postgres.clone() };
+        let (postgres, unconditional) = (arguments.postgres.clone(), arguments.unconditional);
+        let case = Case { writers, duration, postgres, unconditional };
         let runs = arguments.runs;
         let line = |name: &str, ours: &[f64], peer, peers: &[f64]| Line {
             bench: "append",

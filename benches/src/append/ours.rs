@@ -29,19 +29,25 @@ pub async fn sqlite(case: &Case) -> Result<f64> {
 }
 
 async fn run(log: Arc<dyn EventLog>, case: &Case) -> Result<f64> {
-    measure(case, |number, until| append_until(log.clone(), number, until)).await
+    measure(case, |number, until| append_until(log.clone(), case.unconditional, number, until)).await
 }
 
-async fn append_until(log: Arc<dyn EventLog>, number: usize, until: Instant) -> Result<u64> {
+async fn append_until(
+    log: Arc<dyn EventLog>,
+    unconditional: bool,
+    number: usize,
+    until: Instant,
+) -> Result<u64> {
     let tenant = TenantId::new("bench")?;
     let mut count = 0;
     while Instant::now() < until {
         let id = format!("s-{number}-{}", count / EVENTS_PER_STREAM);
         let command_id = Uuid::now_v7();
+        let version = ExpectedVersion::Exact(count % EVENTS_PER_STREAM);
         let append = Append {
             writes: vec![StreamWrite {
                 stream: StreamId::new(&tenant, "taps", &id)?,
-                expected: ExpectedVersion::Exact(count % EVENTS_PER_STREAM),
+                expected: if unconditional { ExpectedVersion::Any } else { version },
                 events: vec![NewEvent {
                     event_id: Uuid::now_v7(),
                     event_type: "band.tapped".into(),

@@ -9,10 +9,6 @@ use domain::ports::log::LogError;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The columns of `events`, in this order in every statement that reads them.
-pub(crate) const COLUMNS: &str = "position, tenant, kind, stream, version, event_id, type, schema, \
-     occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, payload, leaf";
-
 pub(crate) struct Columns<'r> {
     pub position: i64,
     pub tenant: &'r str,

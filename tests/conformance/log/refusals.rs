@@ -118,11 +118,16 @@ async fn recorded_events_cannot_be_changed_behind_the_log() {
     on_databases(async |bed| {
         let log = bed.open().await;
         put(&log, one("a", Any)).await.unwrap();
-        for statement in ["UPDATE events SET payload = '{}'", "DELETE FROM events"] {
-            if let Some(file) = bed.file() {
-                let connection = rusqlite::Connection::open(file).unwrap();
+        let statements = ["UPDATE events SET payload = '{}'", "DELETE FROM events"];
+        if let Some(file) = bed.file() {
+            let connection = rusqlite::Connection::open(file).unwrap();
+            for statement in
+                statements.into_iter().chain(["UPDATE streams SET id = 'b'", "DELETE FROM streams"])
+            {
                 assert!(connection.execute(statement, []).is_err());
-            } else {
+            }
+        } else {
+            for statement in statements {
                 let mut connection = sqlx::PgConnection::connect(bed.url().unwrap()).await.unwrap();
                 assert!(sqlx::query(statement).execute(&mut connection).await.is_err());
             }

@@ -11,10 +11,10 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Row};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::sql::{self, HEAD, columns, mark};
+use super::sql::{self, COLUMNS, HEAD, columns, mark};
 use super::{ANSWER, unavailable};
 use crate::backend::StoreError;
-use crate::decode::{COLUMNS, Decoder, big};
+use crate::decode::{Decoder, big};
 use crate::log::{Found, PAGE_BYTES, Reads};
 
 pub struct PostgresReader {

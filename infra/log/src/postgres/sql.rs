@@ -15,6 +15,11 @@ use crate::plan::Mark;
 /// The lock that everybody who appends takes (`daybook!` in ASCII).
 pub(super) const WRITERS_LOCK: i64 = 0x6461_7962_6f6f_6b21;
 
+/// What every statement that reads whole events selects; [`columns`] goes by
+/// this order.
+pub(super) const COLUMNS: &str = "position, tenant, kind, stream, version, event_id, type, schema, \
+     occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, payload, leaf";
+
 pub(super) const HEAD: &str =
     "SELECT position, recorded_at, event_id FROM events ORDER BY position DESC LIMIT 1";
 
@@ -89,7 +94,7 @@ pub(super) fn mark(row: &PgRow) -> Result<Mark, sqlx::Error> {
     })
 }
 
-/// Borrows the columns named in `COLUMNS` from a row.
+/// Borrows [`COLUMNS`] from a row.
 pub(super) fn columns(row: &PgRow) -> Result<Columns<'_>, sqlx::Error> {
     Ok(Columns {
         position: row.try_get(0)?,

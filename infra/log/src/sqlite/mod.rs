@@ -28,9 +28,9 @@ impl SqliteLog {
     /// Opens the file, which is created if need be; its folder must exist.
     pub async fn open(path: impl AsRef<Path>, options: LogOptions) -> Result<Self, LogError> {
         let path = path.as_ref().to_owned();
-        let readers = options.readers;
+        let (readers, cached_streams) = (options.readers, options.cached_streams);
         let opened = tokio::task::spawn_blocking(move || {
-            let mut writer = SqliteWriter::new(path.clone());
+            let mut writer = SqliteWriter::new(path.clone(), cached_streams);
             let head = writer.head()?;
             Ok::<_, StoreError>((writer, SqliteReader::new(path, readers), head))
         });
@@ -42,7 +42,12 @@ impl SqliteLog {
     }
 }
 
-fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> {
+/// What every statement that reads whole events selects; [`columns`] goes by
+/// this order.
+const COLUMNS: &str = "position, tenant, kind, id, version, event_id, type, schema, occurred_at, recorded_at, \
+     actor, command_id, correlation_id, causation_id, payload, leaf";
+
+fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if write {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -56,7 +61,7 @@ fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> {
         // A checkpoint every 64 MiB of WAL instead of every 4: pages that change
         // often are copied back less often.
         connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-        schema::migrate(&mut connection)?;
+        schema::prepare(&mut connection)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;
     }
@@ -64,7 +69,7 @@ fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Borrows the columns named in `COLUMNS` from a row.
+/// Borrows [`COLUMNS`] from a row.
 fn columns<'r>(row: &'r rusqlite::Row<'_>) -> rusqlite::Result<Columns<'r>> {
     Ok(Columns {
         position: row.get(0)?,

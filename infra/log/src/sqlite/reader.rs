@@ -11,11 +11,18 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params};
 use tokio::sync::Semaphore;
 
-use super::{columns, connect};
-use crate::decode::{COLUMNS, Decoder, big, timestamp};
+use super::{COLUMNS, columns, connect};
+use crate::backend::StoreError;
+use crate::decode::{Decoder, big, timestamp};
 use crate::log::{Found, PAGE_BYTES, Reads};
 use crate::plan::Mark;
 use crate::written;
+
+/// SQLite takes the tables of a CROSS JOIN in this order, and may not start
+/// from the streams of a tenant.
+const BY_POSITION: &str = "events CROSS JOIN streams ON number = stream_number";
+pub(super) const EVENTS_OF_STREAM: &str = "streams CROSS JOIN events ON stream_number = number \
+     WHERE tenant = ? AND kind = ? AND id = ?";
 
 pub struct SqliteReader {
     pool: Arc<Pool>,
@@ -47,7 +54,9 @@ impl SqliteReader {
             let free = idle().pop();
             let connection = match free {
                 Some(connection) => connection,
-                None => connect(&pool.path, false).map_err(unavailable)?,
+                None => {
+                    connect(&pool.path, false).map_err(|StoreError(reason)| LogError::Unavailable(reason))?
+                }
             };
             let result = work(&connection)?;
             idle().push(connection);
@@ -71,20 +80,15 @@ impl Reads for SqliteReader {
     }
 
     async fn stream(&self, stream: &StreamId, from_version: u64, limit: usize) -> Result<Found, LogError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM events WHERE tenant = ? AND kind = ? AND stream = ? AND version >= ? \
-             ORDER BY version LIMIT ?"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM {EVENTS_OF_STREAM} AND version >= ? ORDER BY version LIMIT ?");
         let mut parameters = names(stream);
         parameters.extend([Value::from(big(from_version)), Value::from(big(limit as u64))]);
         self.with(move |connection| read_events(connection, &sql, parameters, usize::MAX)).await
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM events WHERE tenant = ? AND kind = ? AND stream = ? \
-             ORDER BY version DESC LIMIT 1"
-        );
+        let sql = format!("SELECT {COLUMNS} FROM {EVENTS_OF_STREAM} ORDER BY version DESC LIMIT 1");
         let parameters = names(stream);
         self.with(move |connection| Ok(read_events(connection, &sql, parameters, 1)?.events.pop())).await
     }
@@ -103,22 +107,20 @@ fn names(stream: &StreamId) -> Vec<Value> {
     [stream.tenant.as_str(), &stream.kind, &stream.id].map(|name| Value::from(name.to_owned())).into()
 }
 
-/// The `+` keeps SQLite from going by the index of streams instead of by
-/// position.
 fn select(after: u64, upto: u64, limit: usize, filter: &ReadFilter) -> (String, Vec<Value>) {
-    let mut sql = format!("SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ?");
+    let mut sql = format!("SELECT {COLUMNS} FROM {BY_POSITION} WHERE position > ? AND position <= ?");
     let mut parameters = vec![Value::from(big(after)), Value::from(big(upto))];
     if let Some(tenant) = &filter.tenant {
-        sql.push_str(" AND +tenant = ?");
+        sql.push_str(" AND tenant = ?");
         parameters.push(Value::from(tenant.as_str().to_owned()));
     }
     if let Some(kind) = &filter.kind {
-        sql.push_str(" AND +kind = ?");
+        sql.push_str(" AND kind = ?");
         parameters.push(Value::from(kind.as_ref().to_owned()));
     }
     if !filter.event_types.is_empty() {
         let marks = vec!["?"; filter.event_types.len()].join(", ");
-        sql.push_str(&format!(" AND +type IN ({marks})"));
+        sql.push_str(&format!(" AND type IN ({marks})"));
         parameters.extend(filter.event_types.iter().map(|t| Value::from(t.as_ref().to_owned())));
     }
     sql.push_str(" ORDER BY position LIMIT ?");
@@ -170,7 +172,8 @@ pub(super) fn read_reply(
 ) -> Result<Option<StoredReply>, LogError> {
     let found = query_key(connection, [tenant.as_str(), key]).map_err(unavailable)?;
     let Some((request_hash, reply, first, count, recorded_at)) = found else { return Ok(None) };
-    let sql = format!("SELECT {COLUMNS} FROM events WHERE position >= ? AND position < ? ORDER BY position");
+    let sql =
+        format!("SELECT {COLUMNS} FROM {BY_POSITION} WHERE position >= ? AND position < ? ORDER BY position");
     let range = vec![Value::from(first), Value::from(first + count)];
     let events = read_events(connection, &sql, range, usize::MAX)?.events;
     let receipt = Receipt {

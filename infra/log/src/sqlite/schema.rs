@@ -1,13 +1,32 @@
-//! The tables of the SQLite file, one step per released version.
+//! The tables of the SQLite file.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-const STEPS: &[&str] = &["
+use crate::backend::StoreError;
+
+/// Kept in `user_version`, which belongs to the log: nothing else keeps tables
+/// in this file. Layout 1 was never released.
+const LAYOUT: i64 = 2;
+
+/// Events name their stream by number, and numbers are given in the order in
+/// which streams begin: so the streams that are written to now stand next to
+/// each other in the index, and a commit changes few of its pages.
+const TABLES: &str = "
+    CREATE TABLE streams (
+        number INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        kind   TEXT NOT NULL,
+        id     TEXT NOT NULL,
+        UNIQUE (tenant, kind, id)
+    ) STRICT;
+    CREATE TRIGGER streams_never_change BEFORE UPDATE ON streams
+        BEGIN SELECT RAISE(ABORT, 'streams never change'); END;
+    CREATE TRIGGER streams_never_go BEFORE DELETE ON streams
+        BEGIN SELECT RAISE(ABORT, 'streams are never deleted'); END;
+
     CREATE TABLE events (
         position       INTEGER PRIMARY KEY,
-        tenant         TEXT NOT NULL,
-        kind           TEXT NOT NULL,
-        stream         TEXT NOT NULL,
+        stream_number  INTEGER NOT NULL REFERENCES streams,
         version        INTEGER NOT NULL,
         event_id       BLOB NOT NULL,
         type           TEXT NOT NULL,
@@ -21,7 +40,7 @@ const STEPS: &[&str] = &["
         payload        TEXT NOT NULL,
         leaf           BLOB NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX events_stream ON events (tenant, kind, stream, version);
+    CREATE UNIQUE INDEX events_stream ON events (stream_number, version);
     CREATE TRIGGER events_never_change BEFORE UPDATE ON events
         BEGIN SELECT RAISE(ABORT, 'recorded events never change'); END;
     CREATE TRIGGER events_never_go BEFORE DELETE ON events
@@ -40,28 +59,62 @@ const STEPS: &[&str] = &["
     CREATE INDEX idempotency_age ON idempotency (recorded_at);
 
     CREATE VIEW event_log AS SELECT
-        position, tenant, kind, stream, version, type, schema,
+        position, tenant, kind, streams.id AS stream, version, type, schema,
         strftime('%Y-%m-%dT%H:%M:%fZ', occurred_at / 1e6, 'unixepoch') AS occurred_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', recorded_at / 1e6, 'unixepoch') AS recorded_at,
         actor, lower(hex(event_id)) AS event_id, lower(hex(command_id)) AS command_id,
         correlation_id, lower(hex(causation_id)) AS causation_id, payload, lower(hex(leaf)) AS leaf
-    FROM events;
-"];
+    FROM events JOIN streams ON streams.number = events.stream_number;
+";
 
-/// Brings the file up to the newest schema; several processes may try at once.
-/// `user_version` belongs to the log: nothing else keeps tables in this file.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let done: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = usize::try_from(done).unwrap_or(usize::MAX);
-    if done > STEPS.len() {
-        return Err(rusqlite::Error::InvalidParameterName(
-            "the file was written by a newer version of Daybook".to_owned(),
-        ));
+/// Makes the tables in a new file; several processes may try at once. Refuses
+/// a file with other tables.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match layout(&transaction)? {
+        LAYOUT => return Ok(()),
+        0 if is_empty(&transaction)? => {}
+        0 => return Err(StoreError("SQLite: the file holds tables that are not of a log".to_owned())),
+        other => {
+            let age = if other < LAYOUT { "before its first release" } else { "of a newer release" };
+            let reason =
+                format!("SQLite: the log has layout {other}, of a Daybook {age}; this one reads {LAYOUT}");
+            return Err(StoreError(reason));
+        }
     }
-    for step in &STEPS[done..] {
-        transaction.execute_batch(step)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "user_version", LAYOUT)?;
+    Ok(transaction.commit()?)
+}
+
+fn layout(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    transaction.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn is_empty(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+    transaction.query_row("SELECT NOT EXISTS (SELECT * FROM sqlite_schema)", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_file_of_another_layout() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&mut connection).unwrap();
+        prepare(&mut connection).unwrap();
+        for (other, age) in [(LAYOUT - 1, "before its first release"), (LAYOUT + 1, "of a newer release")] {
+            connection.pragma_update(None, "user_version", other).unwrap();
+            let StoreError(reason) = prepare(&mut connection).unwrap_err();
+            assert!(reason.contains(age), "{reason}");
+        }
     }
-    transaction.pragma_update(None, "user_version", STEPS.len() as i64)?;
-    transaction.commit()
+
+    #[test]
+    fn refuses_a_file_of_something_else() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE invoices (number INTEGER)").unwrap();
+        assert!(prepare(&mut connection).is_err());
+    }
 }

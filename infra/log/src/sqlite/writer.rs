@@ -2,25 +2,29 @@
 
 use std::path::PathBuf;
 
+use domain::envelope::RecordedEvent;
 use domain::ids::StreamId;
 use domain::ports::log::{StoredReply, Written};
+use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connect;
-use super::reader::{read_mark, read_reply};
+use super::reader::{EVENTS_OF_STREAM, read_mark, read_reply};
 use crate::MAX_NEWER;
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
-use crate::decode::{COLUMNS, big};
+use crate::decode::big;
 use crate::plan::{Conflict, Known, Mark, Plan};
 
 pub(super) struct SqliteWriter {
     path: PathBuf,
     connection: Option<Connection>,
+    /// Numbers of streams, which never change once they are committed.
+    numbers: LruCache<StreamId, i64>,
 }
 
 impl SqliteWriter {
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, connection: None }
+    pub fn new(path: PathBuf, cached_streams: usize) -> Self {
+        Self { path, connection: None, numbers: LruCache::new(cached_streams) }
     }
 
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
@@ -54,10 +58,9 @@ impl Backend for SqliteWriter {
 
     fn lookup<'a>(&mut self, want: &Want<'a>, known: &mut Known<'a>) -> Result<(), StoreError> {
         let connection = self.connection()?;
-        let mut newest = connection.prepare_cached(
-            "SELECT version FROM events WHERE tenant = ? AND kind = ? AND stream = ? \
-             ORDER BY version DESC LIMIT 1",
-        )?;
+        let mut newest = connection.prepare_cached(&format!(
+            "SELECT version FROM {EVENTS_OF_STREAM} ORDER BY version DESC LIMIT 1"
+        ))?;
         for stream in &want.streams {
             let version: Option<i64> = newest
                 .query_row([stream.tenant.as_str(), &stream.kind, &stream.id], |row| row.get(0))
@@ -86,8 +89,10 @@ impl Backend for SqliteWriter {
     }
 
     fn write(&mut self, plan: &Plan<'_>, _: &Guesses<'_>) -> Result<(), WriteError> {
-        let connection = self.connection()?;
-        insert(connection, plan).map_err(StoreError::from)?;
+        let Self { connection: Some(connection), numbers, .. } = self else {
+            return Err(StoreError("SQLite: no transaction is open".to_owned()).into());
+        };
+        insert(connection, numbers, plan).map_err(StoreError::from)?;
         let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => Ok(()),
@@ -104,22 +109,27 @@ impl Backend for SqliteWriter {
     fn disconnect(&mut self) {
         // Closing a connection rolls back what it has not committed.
         self.connection = None;
+        // Numbers given since the last commit are free again.
+        self.numbers.clear();
     }
 }
 
-fn insert(connection: &Connection, plan: &Plan<'_>) -> rusqlite::Result<()> {
-    let mut events = connection.prepare_cached(&format!(
-        "INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ))?;
+fn insert(
+    connection: &Connection,
+    numbers: &mut LruCache<StreamId, i64>,
+    plan: &Plan<'_>,
+) -> rusqlite::Result<()> {
+    let mut events = connection.prepare_cached(
+        "INSERT INTO events (position, stream_number, version, event_id, type, schema, occurred_at, recorded_at, \
+         actor, command_id, correlation_id, causation_id, payload, leaf) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
     let recorded_at = plan.recorded_at.as_microsecond();
     for event in &plan.events {
-        let StreamId { tenant, kind, id } = &event.stream;
         let metadata = &event.metadata;
         events.execute(params![
             big(event.position),
-            tenant.as_str(),
-            kind,
-            id,
+            stream_number(connection, numbers, event)?,
             big(event.version),
             event.event_id.as_bytes(),
             event.event_type,
@@ -155,11 +165,32 @@ fn insert(connection: &Connection, plan: &Plan<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// A stream begins, and gets its number, with its first event.
+fn stream_number(
+    connection: &Connection,
+    numbers: &mut LruCache<StreamId, i64>,
+    event: &RecordedEvent,
+) -> rusqlite::Result<i64> {
+    if let Some(number) = numbers.get(&event.stream) {
+        return Ok(*number);
+    }
+    let StreamId { tenant, kind, id } = &event.stream;
+    let name = params![tenant.as_str(), kind, id];
+    let number = if event.version == 1 {
+        connection.prepare_cached("INSERT INTO streams (tenant, kind, id) VALUES (?, ?, ?)")?.insert(name)?
+    } else {
+        let by_name = "SELECT number FROM streams WHERE tenant = ? AND kind = ? AND id = ?";
+        connection.prepare_cached(by_name)?.query_row(name, |row| row.get(0))?
+    };
+    numbers.insert(event.stream.clone(), number);
+    Ok(number)
+}
+
 fn read_newer(connection: &Connection, conflict: &Conflict) -> rusqlite::Result<Vec<Written>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT event_id, type, version, position FROM events WHERE tenant = ? AND kind = ? AND stream = ? \
-         AND version > ? AND version <= ? ORDER BY version LIMIT ?",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT event_id, type, version, position FROM {EVENTS_OF_STREAM} \
+         AND version > ? AND version <= ? ORDER BY version LIMIT ?"
+    ))?;
     let StreamId { tenant, kind, id } = &conflict.stream;
     let (from, to) = (big(conflict.known), big(conflict.actual));
     let found =
