@@ -6,6 +6,7 @@
 
 pub mod bands;
 pub mod board;
+pub mod bulk;
 mod directory;
 pub mod hub;
 pub mod live_events;

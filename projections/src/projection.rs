@@ -28,8 +28,15 @@ pub trait Projection: Send + Sync {
     }
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError>;
+
+    /// A second way to the same rows, for whole histories of about so many
+    /// events.
+    fn bulk(&self, _events: u64) -> Option<Box<dyn Bulk>> {
+        None
+    }
 }
 
+use crate::bulk::Bulk;
 use crate::working_set::Rows;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -419,6 +419,12 @@ fn put(row: RowKey, slot: &dyn Slot) -> Result<(RowPut, bool), ApplyError> {
     Ok((RowPut { row, sort, doc }, differs))
 }
 
+/// A row as it is stored.
+pub(crate) fn put_of<T: Row>(row: RowKey, value: &T) -> Result<RowPut, ApplyError> {
+    check_key(&row.key)?;
+    Ok(put(row, value)?.0)
+}
+
 /// Replaces the escape `\u0000` where the backslash is not itself escaped.
 fn without_nul(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

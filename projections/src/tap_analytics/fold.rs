@@ -16,25 +16,31 @@ use crate::projection::ApplyError;
 use crate::working_set::Rows;
 
 /// Bounds of breakdowns whose names come from outside.
-const MAX_HOSTS: usize = 1_000;
-const MAX_WINDOWS: usize = 1_000;
-const MAX_COUNTRIES: usize = 300;
-const MAX_LANGUAGES: usize = 200;
+pub const MAX_HOSTS: usize = 1_000;
+pub const MAX_WINDOWS: usize = 1_000;
+pub const MAX_COUNTRIES: usize = 300;
+pub const MAX_LANGUAGES: usize = 200;
 /// For breakdowns with names from a closed list.
-const CLOSED: usize = usize::MAX;
+pub const CLOSED: usize = usize::MAX;
 
 pub fn settings(rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
+    match settings_of(event)? {
+        Some(settings) => rows.put(EVENTS, &event.stream.tenant, &event.stream.id, settings),
+        None => Ok(()),
+    }
+}
+
+pub fn settings_of(event: &RecordedEvent) -> Result<Option<EventSettings>, ApplyError> {
     let details = match registry::decode(event)? {
         live_event::Event::Scheduled(details) | live_event::Event::DetailsChanged(details) => details,
-        _ => return Ok(()),
+        _ => return Ok(None),
     };
-    let settings = EventSettings {
+    Ok(Some(EventSettings {
         name: details.name,
         time_zone: details.time_zone,
         starts_at: details.starts_at,
         ends_at: details.ends_at,
-    };
-    rows.put(EVENTS, &event.stream.tenant, &event.stream.id, settings)
+    }))
 }
 
 /// A tap with everything that its rows need.
@@ -57,7 +63,7 @@ struct BandNews {
 
 pub fn tap(rows: &mut Rows, event: &RecordedEvent, classifier: &Classifier) -> Result<(), ApplyError> {
     let tap: Tap = registry::decode_payload(event)?;
-    let ids = [Some(&tap.band_id), tap.event_id.as_ref(), tap.visitor.as_ref()];
+    let ids = [Some(&tap.band_id), tap.event_id.as_ref(), tap.window_id.as_ref(), tap.visitor.as_ref()];
     for id in ids.into_iter().flatten() {
         check_id(id).map_err(|e| ApplyError::Event(format!("an id of the tap {e}")))?;
     }
@@ -224,7 +230,7 @@ fn set_id(id: &mut String, value: &str) {
     }
 }
 
-fn class_index(class: Class) -> usize {
+pub fn class_index(class: Class) -> usize {
     match class {
         Class::Human => 0,
         Class::Bot => 1,

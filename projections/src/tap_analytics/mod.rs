@@ -13,6 +13,7 @@
 //! taps has no row, so rows grow with the minutes in which an event is tapped.
 
 mod breakdown;
+mod bulk;
 mod fold;
 pub mod rows;
 pub mod series;
@@ -24,6 +25,7 @@ use domain::{RecordedEvent, live_event, registry, tap};
 use models::taps::{Classifier, Parameters};
 use serde::Deserialize;
 
+use crate::bulk::Bulk;
 use crate::projection::{ApplyError, Projection, Wanted};
 use crate::working_set::Rows;
 
@@ -173,6 +175,10 @@ impl Projection for TapAnalytics {
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
         if is_tap(event) { fold::tap(rows, event, &self.classifier) } else { fold::settings(rows, event) }
+    }
+
+    fn bulk(&self, events: u64) -> Option<Box<dyn Bulk>> {
+        Some(Box::new(bulk::TapBulk::new(self.classifier.parameters().clone(), events)))
     }
 }
 

@@ -15,11 +15,11 @@ use crate::testing::{MemoryRows, fold};
 const IPHONE: &str =
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1";
 
-fn tenant() -> TenantId {
+pub(super) fn tenant() -> TenantId {
     TenantId::new("acme").unwrap()
 }
 
-fn recorded(position: u64, event_type: &str, at: Timestamp, payload: String) -> RecordedEvent {
+pub(super) fn recorded(position: u64, event_type: &str, at: Timestamp, payload: String) -> RecordedEvent {
     RecordedEvent {
         position,
         stream: StreamId::new(&tenant(), domain::tap::KIND, "hub-1").unwrap(),
@@ -40,7 +40,7 @@ fn recorded(position: u64, event_type: &str, at: Timestamp, payload: String) -> 
     }
 }
 
-fn tap(band: &str, event: Option<&str>) -> Tap {
+pub(super) fn tap(band: &str, event: Option<&str>) -> Tap {
     Tap {
         band_id: band.into(),
         event_id: event.map(Into::into),
@@ -56,7 +56,7 @@ fn tap(band: &str, event: Option<&str>) -> Tap {
     }
 }
 
-fn tapped(position: u64, at: &str, tap: &Tap) -> RecordedEvent {
+pub(super) fn tapped(position: u64, at: &str, tap: &Tap) -> RecordedEvent {
     recorded(position, TAPPED, at.parse().unwrap(), serde_json::to_string(tap).unwrap())
 }
 
@@ -193,7 +193,7 @@ fn views_have_columns_of_the_documents() {
     }
 }
 
-fn any_tap() -> impl Strategy<Value = (Tap, bool, i64)> {
+pub(super) fn any_tap() -> impl Strategy<Value = (Tap, bool, i64)> {
     let agents = vec![Some(IPHONE), Some("Googlebot/2.1"), Some("WhatsApp/2.23"), Some("curl/8"), None];
     let modes = vec![Mode::Pre, Mode::Live, Mode::Post, Mode::Fallback, Mode::None];
     (
@@ -217,7 +217,7 @@ fn any_tap() -> impl Strategy<Value = (Tap, bool, i64)> {
         })
 }
 
-fn history_of(taps: &[(Tap, bool, i64)]) -> Vec<RecordedEvent> {
+pub(super) fn history_of(taps: &[(Tap, bool, i64)]) -> Vec<RecordedEvent> {
     let start: Timestamp = "2026-07-01T19:00:00Z".parse().unwrap();
     let one = |(i, (tap, head, second)): (usize, &(Tap, bool, i64))| {
         let kind = if *head { PREVIEWED } else { TAPPED };

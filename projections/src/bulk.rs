@@ -1,0 +1,121 @@
+//! Folding whole histories from columns.
+//!
+//! [`Projection::apply`](crate::Projection::apply) takes one event at a time
+//! and works on stored rows. A projection that is rebuilt over millions of
+//! facts may offer a second way to the same rows: it takes the members it needs
+//! as columns, keeps numbers in memory and makes rows only at the end. Both
+//! ways must end in the same rows; a property test compares them.
+
+use domain::RecordedEvent;
+use domain::ports::rows::TableChanges;
+
+use crate::projection::ApplyError;
+
+/// Texts by dictionary: row `i` says `value(codes[i])`; a negative code is a
+/// missing value.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    pub codes: Vec<i32>,
+    bytes: String,
+    /// Where each value ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// Adds a value to the dictionary; its code is the number of those before.
+    pub fn add(&mut self, value: &str) {
+        self.bytes.push_str(value);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Values in the dictionary.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+
+    /// Keeps the rows for which `keep` is true.
+    fn retain(&mut self, keep: &[bool]) {
+        let mut row = keep.iter();
+        self.codes.retain(|_| row.next().copied().unwrap_or(false));
+    }
+}
+
+/// Facts of one type in position order.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    pub event_type: &'static str,
+    pub positions: Vec<u64>,
+    /// [`RecordedEvent::at`] in microseconds since 1970.
+    pub at: Vec<i64>,
+    pub tenants: Texts,
+    /// The payload's members in the order of [`Wants::members`]. A member that
+    /// is no text, or not there, is missing.
+    pub members: Vec<Texts>,
+}
+
+impl Columns {
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// Keeps the rows for which `keep` is true.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let mut row = keep.iter();
+        self.positions.retain(|_| row.next().copied().unwrap_or(false));
+        let mut row = keep.iter();
+        self.at.retain(|_| row.next().copied().unwrap_or(false));
+        self.tenants.retain(keep);
+        for member in &mut self.members {
+            member.retain(keep);
+        }
+    }
+}
+
+/// A type that is folded from columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants {
+    pub event_type: &'static str,
+    /// Members of the payload, all of them texts.
+    pub members: &'static [&'static str],
+}
+
+/// What takes the rows; called with chunks of one table at a time. Tables may
+/// come again; no row does.
+pub type Sink<'a> = dyn FnMut(TableChanges) -> Result<(), ApplyError> + 'a;
+
+/// A fold over a whole history.
+///
+/// It may go through the history several times, so that memory stays bounded:
+/// for each pass the caller folds everything again, then ends the pass.
+pub trait Bulk: Send {
+    fn wants(&self) -> &'static [Wants];
+
+    /// Times that the history has to be folded.
+    fn passes(&self) -> usize;
+
+    /// Batches of a type in position order. Returns positions that did not
+    /// fold, in the first pass only: they left no trace.
+    fn fold(&mut self, batch: Columns) -> Result<Vec<u64>, ApplyError>;
+
+    /// One event of a type that is not wanted as columns.
+    fn event(&mut self, event: &RecordedEvent) -> Result<(), ApplyError>;
+
+    /// Bytes in memory, about.
+    fn memory(&self) -> usize;
+
+    /// Ends a pass and gives away what it made.
+    fn end_pass(&mut self, rows: &mut Sink<'_>) -> Result<(), ApplyError>;
+}

@@ -1,0 +1,216 @@
+//! The same rows as [`super::fold`], from columns: for histories of millions
+//! of taps. Numbers are kept in memory by event, minute, band and visitor; rows
+//! are made at the end. Bands and visitors are many, so they are folded in
+//! parts, one part in each pass.
+
+mod bands;
+mod counts;
+mod intern;
+mod shows;
+mod taps;
+#[cfg(test)]
+mod tests;
+mod visitors;
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use domain::ports::rows::{RowKey, RowPut, TableChanges};
+use domain::tap::{PREVIEWED, TAPPED};
+use domain::{RecordedEvent, TenantId};
+use models::taps::{Classifier, Parameters};
+
+use self::bands::Bands;
+use self::counts::{Counts, People};
+use self::shows::Show;
+use self::taps::{MEMBERS, Taps};
+use self::visitors::Visitors;
+use super::rows::{EventSettings, Shared, key};
+use super::{BANDS, EVENTS, HISTORY, MINUTES, REFERRERS, SHARED, SUMMARY, VISITORS, fold};
+use crate::bulk::{Bulk, Columns, Sink, Wants};
+use crate::projection::ApplyError;
+use crate::working_set::put_of;
+
+/// In microseconds.
+const MINUTE: i64 = 60_000_000;
+/// Rows given away at once.
+const CHUNK: usize = 10_000;
+/// Taps whose bands and visitors are folded in one pass: each takes some 40
+/// bytes in its band's history, and a few hundred if its band or visitor is new.
+const TAPS_A_PASS: u64 = 4_000_000;
+
+static WANTS: [Wants; 2] =
+    [Wants { event_type: TAPPED, members: MEMBERS }, Wants { event_type: PREVIEWED, members: MEMBERS }];
+
+/// One of several parts of the bands and visitors.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    number: u64,
+    of: u64,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { number: 0, of: 1 }
+    }
+}
+
+impl Part {
+    fn has(self, id: &str) -> bool {
+        if self.of == 1 {
+            return true;
+        }
+        let mut hasher = std::hash::DefaultHasher::new();
+        id.hash(&mut hasher);
+        hasher.finish() % self.of == self.number
+    }
+}
+
+/// The fold of [`super::TapAnalytics`] over a whole history.
+pub struct TapBulk {
+    classifier: Classifier,
+    part: Part,
+    counts: Counts,
+    bands: Bands,
+    visitors: Visitors,
+    settings: BTreeMap<(TenantId, Arc<str>), EventSettings>,
+    shared: BTreeMap<(Show, Show), u64>,
+}
+
+impl TapBulk {
+    /// `taps`: how many there are, about.
+    pub fn new(parameters: Parameters, taps: u64) -> Self {
+        Self::in_parts(parameters, taps.div_ceil(TAPS_A_PASS).max(1))
+    }
+
+    pub(super) fn in_parts(parameters: Parameters, of: u64) -> Self {
+        let part = Part { number: 0, of };
+        Self {
+            classifier: Classifier::new(parameters),
+            part,
+            counts: Counts::default(),
+            bands: Bands::new(part),
+            visitors: Visitors::new(part),
+            settings: BTreeMap::new(),
+            shared: BTreeMap::new(),
+        }
+    }
+
+    /// What the pass found out about events, into their counts.
+    fn gather(&mut self) {
+        let mut people: BTreeMap<Show, People> = BTreeMap::new();
+        for (show, band) in self.bands.each() {
+            let taps = band.classes[0];
+            if let Some(first) = band.first {
+                self.counts.new_band(&show, first);
+            }
+            let people = people.entry(show).or_default();
+            people.unique_bands += u64::from(taps > 0);
+            people.repeat_bands += u64::from(taps > 1);
+        }
+        for show in self.visitors.each() {
+            people.entry(show).or_default().unique_visitors += 1;
+        }
+        for (show, people) in &people {
+            self.counts.add_people(show, people);
+        }
+        for ((a, b), bands) in self.bands.shared() {
+            let pair = if a.event < b.event { (a, b) } else { (b, a) };
+            *self.shared.entry(pair).or_default() += bands;
+        }
+    }
+
+    fn settings(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
+        self.settings.iter().map(|((tenant, event), settings)| {
+            put_of(RowKey { tenant: tenant.clone(), key: event.clone() }, settings)
+        })
+    }
+
+    fn shared(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
+        self.shared.iter().map(|((a, b), bands)| {
+            let row_key = key(&a.event, &b.event).into();
+            put_of(RowKey { tenant: tenant(&a.tenant)?, key: row_key }, &Shared { bands: *bands })
+        })
+    }
+}
+
+impl Bulk for TapBulk {
+    fn wants(&self) -> &'static [Wants] {
+        &WANTS
+    }
+
+    fn passes(&self) -> usize {
+        // Memory ends long before a usize does.
+        self.part.of as usize
+    }
+
+    fn fold(&mut self, batch: Columns) -> Result<Vec<u64>, ApplyError> {
+        let head = batch.event_type == PREVIEWED;
+        let (taps, broken) = Taps::new(batch, head, &self.classifier);
+        let (counts, bands, visitors) = (&mut self.counts, &mut self.bands, &mut self.visitors);
+        let first_pass = self.part.number == 0;
+        let bands_folded = std::thread::scope(|scope| {
+            let folding = scope.spawn(|| bands.fold(&taps));
+            if first_pass {
+                counts.fold(&taps);
+            }
+            visitors.fold(&taps);
+            folding.join()
+        });
+        bands_folded.map_err(|_| ApplyError::Event("folding bands panicked".into()))?;
+        Ok(if first_pass { broken } else { Vec::new() })
+    }
+
+    fn event(&mut self, event: &RecordedEvent) -> Result<(), ApplyError> {
+        if let Some(settings) = fold::settings_of(event)? {
+            self.settings.insert((event.stream.tenant.clone(), event.stream.id.clone()), settings);
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.counts.memory() + self.bands.memory() + self.visitors.memory()
+    }
+
+    fn end_pass(&mut self, rows: &mut Sink<'_>) -> Result<(), ApplyError> {
+        self.gather();
+        give(rows, BANDS, self.bands.band_rows())?;
+        give(rows, HISTORY, self.bands.history_rows())?;
+        give(rows, VISITORS, self.visitors.rows())?;
+        self.part.number += 1;
+        self.bands = Bands::new(self.part);
+        self.visitors = Visitors::new(self.part);
+        if self.part.number < self.part.of {
+            return Ok(());
+        }
+        give(rows, EVENTS, self.settings())?;
+        give(rows, SUMMARY, self.counts.summaries()?.into_iter().map(Ok))?;
+        give(rows, REFERRERS, self.counts.referrers()?.into_iter().map(Ok))?;
+        give(rows, MINUTES, self.counts.minutes()?.into_iter().map(Ok))?;
+        give(rows, SHARED, self.shared())
+    }
+}
+
+fn give(
+    sink: &mut Sink<'_>,
+    table: &str,
+    rows: impl Iterator<Item = Result<RowPut, ApplyError>>,
+) -> Result<(), ApplyError> {
+    let mut puts = Vec::with_capacity(CHUNK);
+    for row in rows {
+        puts.push(row?);
+        if puts.len() == CHUNK {
+            let full = std::mem::replace(&mut puts, Vec::with_capacity(CHUNK));
+            sink(TableChanges { table: table.into(), puts: full, deletes: Vec::new() })?;
+        }
+    }
+    if puts.is_empty() {
+        return Ok(());
+    }
+    sink(TableChanges { table: table.into(), puts, deletes: Vec::new() })
+}
+
+fn tenant(id: &str) -> Result<TenantId, ApplyError> {
+    TenantId::new(id).map_err(|e| ApplyError::Event(format!("a tenant {e}")))
+}

@@ -1,0 +1,134 @@
+use domain::StreamId;
+use proptest::prelude::*;
+
+use super::super::TapAnalytics;
+use super::super::tests::{any_tap, history_of, recorded, tap, tapped, tenant};
+use super::*;
+use crate::bulk::Texts;
+use crate::testing::{MemoryRows, Tables, fold};
+
+fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Texts {
+    let mut texts = Texts::default();
+    let mut known: Vec<String> = Vec::new();
+    for value in values {
+        let code = value.map_or(-1, |value| {
+            let code = known.iter().position(|k| k == value).unwrap_or_else(|| {
+                known.push(value.into());
+                texts.add(value);
+                known.len() - 1
+            });
+            i32::try_from(code).unwrap()
+        });
+        texts.codes.push(code);
+    }
+    texts
+}
+
+fn columns(events: &[&RecordedEvent], wants: Wants) -> Columns {
+    let payloads: Vec<serde_json::Value> =
+        events.iter().map(|e| serde_json::from_str(&e.payload).unwrap()).collect();
+    Columns {
+        event_type: wants.event_type,
+        positions: events.iter().map(|e| e.position).collect(),
+        at: events.iter().map(|e| e.at().as_microsecond()).collect(),
+        tenants: texts(events.iter().map(|e| Some(e.stream.tenant.as_str()))),
+        members: wants.members.iter().map(|m| texts(payloads.iter().map(|p| p[m].as_str()))).collect(),
+    }
+}
+
+/// Type by type, as a history in columns is read.
+fn bulk(mut bulk: TapBulk, events: &[RecordedEvent], batch: usize) -> (Tables, Vec<u64>) {
+    let rows = MemoryRows::default();
+    let mut broken = Vec::new();
+    for _ in 0..bulk.passes() {
+        for wants in bulk.wants() {
+            let of_type: Vec<&RecordedEvent> =
+                events.iter().filter(|e| &*e.event_type == wants.event_type).collect();
+            for batch in of_type.chunks(batch) {
+                broken.append(&mut bulk.fold(columns(batch, *wants)).unwrap());
+            }
+        }
+        for event in events.iter().filter(|e| e.event_type.starts_with("live_event.")) {
+            bulk.event(event).unwrap();
+        }
+        let mut keys = std::collections::HashSet::new();
+        let mut sink = |changes: TableChanges| {
+            assert!(changes.puts.iter().all(|p| keys.insert((changes.table.clone(), p.row.clone()))));
+            rows.store(&[changes]);
+            Ok(())
+        };
+        bulk.end_pass(&mut sink).unwrap();
+    }
+    (rows.all(), broken)
+}
+
+fn in_parts(of: u64) -> TapBulk {
+    TapBulk::in_parts(Parameters::default(), of)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn columns_end_in_the_rows_of_the_events(
+        taps in prop::collection::vec(any_tap(), 1..300),
+        batch in 1usize..50,
+        parts in 1u64..4,
+    ) {
+        let events = history_of(&taps);
+        let expected = fold(&TapAnalytics::default(), &events, 7).unwrap().all();
+        prop_assert_eq!(bulk(in_parts(parts), &events, batch), (expected, Vec::new()));
+    }
+}
+
+#[test]
+fn bounds_are_kept_in_the_order_of_the_taps() {
+    let at = |i: u64| jiff::Timestamp::from_second(1_782_932_400 + i as i64 * 7 % 1_000).unwrap().to_string();
+    let one = |i: u64| {
+        let mut tap = tap(&format!("b{}", i % 2), Some(&format!("show-{}", i % 250)));
+        tap.referrer = Some(format!("https://host-{}.example/", i % 1_100));
+        tap.window_id = Some("w1".into());
+        tap.language =
+            Some(format!("{}{}", (b'a' + (i % 26) as u8) as char, (b'a' + (i / 26 % 26) as u8) as char));
+        tapped(
+            i + 1,
+            &at(i),
+            &if i.is_multiple_of(2) { Tap { event_id: Some("show-0".into()), ..tap } } else { tap },
+        )
+    };
+    use domain::tap::Tap;
+    let events: Vec<_> = (0..3_000).map(one).collect();
+    let expected = fold(&TapAnalytics::default(), &events, 100).unwrap().all();
+    assert!(expected.values().any(|(_, doc)| doc.contains("(other)")));
+    assert_eq!(bulk(in_parts(2), &events, 128), (expected, Vec::new()));
+}
+
+#[test]
+fn what_does_not_fold_is_named_and_leaves_no_trace() {
+    let good = tapped(1, "2026-07-01T19:00:00Z", &tap("b1", Some("show")));
+    let mut events = vec![good.clone()];
+    let broken =
+        [r#"{"band_id":"a/b","mode":"live"}"#, r#"{"mode":"live"}"#, r#"{"band_id":"b1","mode":"asleep"}"#];
+    for (i, payload) in broken.iter().enumerate() {
+        events.push(recorded(i as u64 + 2, TAPPED, good.at(), (*payload).into()));
+    }
+    let expected = fold(&TapAnalytics::default(), &events[..1], 1).unwrap().all();
+    assert_eq!(bulk(in_parts(2), &events, 3), (expected, vec![2, 3, 4]));
+}
+
+#[test]
+fn settings_come_from_events_and_tenants_stay_apart() {
+    let details = serde_json::json!({"name": "Show", "time_zone": "Asia/Tehran",
+        "starts_at": "2026-07-01T19:00:00Z", "ends_at": "2026-07-01T23:00:00Z"});
+    let other = TenantId::new("other").unwrap();
+    let mut events = vec![
+        recorded(1, domain::live_event::SCHEDULED, jiff::Timestamp::UNIX_EPOCH, details.to_string()),
+        tapped(2, "2026-07-01T19:00:00Z", &tap("b1", Some("show"))),
+        tapped(3, "2026-07-01T19:00:00Z", &tap("b1", Some("show"))),
+        tapped(4, "1969-12-31T23:59:55Z", &tap("b1", Some("show"))),
+    ];
+    events[0].stream = StreamId::new(&tenant(), domain::live_event::KIND, "show").unwrap();
+    events[2].stream = StreamId::new(&other, domain::tap::KIND, "hub-1").unwrap();
+    let expected = fold(&TapAnalytics::default(), &events, 1).unwrap().all();
+    assert_eq!(bulk(in_parts(1), &events, 10), (expected, Vec::new()));
+}

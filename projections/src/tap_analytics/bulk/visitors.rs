@@ -1,0 +1,65 @@
+//! Who was seen at each event.
+
+use domain::ports::rows::{RowKey, RowPut};
+use models::taps::Class;
+
+use super::super::rows::{Seen, key};
+use super::intern::{Column, MISSING, Names, Table};
+use super::shows::{Show, Shows};
+use super::taps::{Taps, VISITOR};
+use super::{Part, tenant};
+use crate::projection::ApplyError;
+use crate::working_set::put_of;
+
+#[derive(Default)]
+pub struct Visitors {
+    part: Part,
+    shows: Shows,
+    visitors: Names,
+    /// By show and visitor.
+    seen: Table<(u32, u32), ()>,
+}
+
+impl Visitors {
+    pub fn new(part: Part) -> Self {
+        Self { part, ..Self::default() }
+    }
+
+    pub fn fold(&mut self, taps: &Taps) {
+        let mut shows = self.shows.column(taps);
+        let (part, names) = (self.part, &mut self.visitors);
+        let number = |visitor: &str| if part.has(visitor) { names.number(visitor) } else { MISSING };
+        let by_code = taps.member(VISITOR).values().map(number).collect();
+        let visitors = Column { by_code, missing: MISSING };
+        for row in 0..taps.len() {
+            let visitor = visitors.at(taps.member(VISITOR), row);
+            if visitor != MISSING && taps.class(row) == Class::Human {
+                let show = shows.at(&mut self.shows, taps, row);
+                self.seen.number((show, visitor));
+            }
+        }
+    }
+
+    pub fn memory(&self) -> usize {
+        self.visitors.memory() + self.seen.memory()
+    }
+
+    /// The event of every visitor.
+    pub fn each(&self) -> impl Iterator<Item = Show> {
+        self.seen.keys.iter().map(|(show, _)| self.shows.show(*show))
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
+        let mut order: Vec<usize> = (0..self.seen.keys.len()).collect();
+        order.sort_by_cached_key(|i| {
+            let (show, visitor) = self.seen.keys[*i];
+            (self.shows.show(show), self.visitors.text(visitor).clone())
+        });
+        order.into_iter().map(|i| {
+            let (show, visitor) = self.seen.keys[i];
+            let show = self.shows.show(show);
+            let row_key = key(&show.event, self.visitors.text(visitor)).into();
+            put_of(RowKey { tenant: tenant(&show.tenant)?, key: row_key }, &Seen {})
+        })
+    }
+}
