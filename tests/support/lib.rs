@@ -5,6 +5,8 @@ pub mod clock;
 pub mod cluster;
 pub mod nats;
 pub mod postgres;
+pub mod process;
+pub mod s3;
 pub mod server;
 pub mod torture;
 

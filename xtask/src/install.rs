@@ -18,6 +18,27 @@ pub const NATS: Tool = Tool { program: "nats-server", package: "nats-server" };
 pub const NGINX: Tool = Tool { program: "nginx", package: "nginx" };
 pub const WRK: Tool = Tool { program: "wrk", package: "wrk" };
 
+/// An S3 server: the one registry package that is a real one (keeps files,
+/// checks signatures, refuses to overwrite on request) and needs nothing else.
+const S3: (&str, &str) = ("s3s-fs", "0.14.1");
+
+/// The S3 server, compiled beside our own programs where PATH has none.
+pub fn s3_server() -> Result<PathBuf> {
+    let (program, version) = S3;
+    if let Some(found) = find(program) {
+        return Ok(found);
+    }
+    let tools = crate::target().join("tools");
+    let built = tools.join("bin").join(program);
+    if !built.is_file() {
+        eprintln!("xtask: compiling {program} {version}, which takes some minutes once");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["install", "--quiet", "--locked", "--features", "binary", "--root"]).arg(&tools);
+        child::check(cargo.args(["--version", version, program]).env_remove("CARGO_TARGET_DIR"))?;
+    }
+    Ok(built)
+}
+
 /// Where each tool is, in the order asked for.
 pub fn find_or_install(tools: &[Tool]) -> Result<Vec<PathBuf>> {
     let missing: Vec<&Tool> = tools.iter().filter(|t| find(t.program).is_none()).collect();
@@ -51,10 +72,9 @@ fn install(missing: &[&Tool]) -> Result<()> {
         bail!(
             "missing: {programs}\n\
              Install the Debian packages (apt-get install {}), or programs of these names on PATH.\n\
-             Or start the servers in containers and name them:\n  \
-             docker compose up -d\n  \
-             export DAYBOOK_TEST_POSTGRES=postgres://postgres:postgres@127.0.0.1:54320/postgres\n  \
-             export NATS_URL=nats://127.0.0.1:42220",
+             PostgreSQL may also run in a container:\n  \
+             docker compose --file docker-compose.test.yml up --detach\n  \
+             export DAYBOOK_TEST_POSTGRES=postgres://postgres:postgres@127.0.0.1:54320/postgres",
             packages.join(" ")
         );
     }

@@ -26,7 +26,7 @@ enum Task {
     Test(test::Args),
     /// Formatting, lints and tests, as CI runs them
     Ci,
-    /// Start PostgreSQL and NATS, print their URLs, wait for Ctrl-C
+    /// Start PostgreSQL, print what tests need to know, wait for Ctrl-C
     Services,
     /// Build and run `daybook demo`: a server with a generated show day
     Demo(demo::Args),
@@ -56,4 +56,9 @@ fn main() -> ExitCode {
 fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Result;
 
 use crate::child;
-use crate::services::{NATS_VARIABLE, POSTGRES_VARIABLE, Services};
+use crate::services::Services;
 
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -19,10 +19,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Services::prepare()?;
     let services = Services::start()?;
     let with_servers = |command: &mut Command| {
-        command
-            .env(POSTGRES_VARIABLE, &services.postgres_url)
-            .env(NATS_VARIABLE, &services.nats_url)
-            .env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
+        command.envs(services.variables()).env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
     };
     // Tests of the command line and of whole servers run these.
     child::check(child::cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;

@@ -1,10 +1,11 @@
-//! Private PostgreSQL and NATS on free loopback ports, their data in a
-//! temporary folder. Dropping them stops exactly these processes.
+//! A private PostgreSQL on a free loopback port, its data in a temporary
+//! folder; dropping it stops exactly this process. And where the programs are
+//! that tests start for themselves.
 
-mod nats;
 mod postgres;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -13,19 +14,19 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::child;
 use crate::install;
 
-pub use nats::Nats;
 pub use postgres::{Durability, Postgres};
 
-/// Variables under which the tests find the servers.
+/// Variables under which the tests find the server.
 pub const POSTGRES_VARIABLE: &str = "DAYBOOK_TEST_POSTGRES";
-pub const NATS_VARIABLE: &str = "NATS_URL";
+/// Programs that a test starts itself, since it kills and starts them again.
+const NATS_SERVER_VARIABLE: &str = "DAYBOOK_TEST_NATS_SERVER";
+const S3_SERVER_VARIABLE: &str = "DAYBOOK_TEST_S3_SERVER";
 
 pub struct Services {
-    pub postgres_url: String,
-    pub nats_url: String,
-    // Held so that they stop when this is dropped.
+    postgres_url: String,
+    programs: Vec<(&'static str, PathBuf)>,
+    // Held so that it stops when this is dropped.
     _postgres: Option<Postgres>,
-    _nats: Option<Nats>,
 }
 
 impl Services {
@@ -38,14 +39,14 @@ impl Services {
                 (server.url(), Some(server))
             }
         };
-        let (nats_url, nats) = match std::env::var(NATS_VARIABLE) {
-            Ok(url) => (url, None),
-            Err(_) => {
-                let server = Nats::start()?;
-                (server.url(), Some(server))
-            }
-        };
-        Ok(Self { postgres_url, nats_url, _postgres: postgres, _nats: nats })
+        Ok(Self { postgres_url, programs: programs()?, _postgres: postgres })
+    }
+
+    /// What the tests are told in their environment.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![(POSTGRES_VARIABLE, self.postgres_url.clone())];
+        all.extend(self.programs.iter().map(|(name, path)| (*name, path.display().to_string())));
+        all
     }
 
     /// Installs all that is missing at once, before anything starts.
@@ -54,20 +55,31 @@ impl Services {
         if std::env::var_os(POSTGRES_VARIABLE).is_none() {
             tools.push(install::POSTGRES);
         }
-        if std::env::var_os(NATS_VARIABLE).is_none() {
+        if std::env::var_os(NATS_SERVER_VARIABLE).is_none() {
             tools.push(install::NATS);
         }
-        install::find_or_install(&tools).map(|_| ())
+        install::find_or_install(&tools)?;
+        programs().map(|_| ())
     }
 }
 
+fn programs() -> Result<Vec<(&'static str, PathBuf)>> {
+    let named = |variable: &'static str, find: fn() -> Result<PathBuf>| -> Result<_> {
+        let path = std::env::var_os(variable).map(PathBuf::from).map_or_else(find, Ok)?;
+        Ok((variable, path))
+    };
+    let nats = || Ok(install::find_or_install(&[install::NATS])?.remove(0));
+    Ok(vec![named(NATS_SERVER_VARIABLE, nats)?, named(S3_SERVER_VARIABLE, install::s3_server)?])
+}
+
 /// `cargo xtask services`.
-#[expect(clippy::print_stdout, reason = "the URLs are the output")]
+#[expect(clippy::print_stdout, reason = "the variables are the output")]
 pub fn run() -> Result<ExitCode> {
     Services::prepare()?;
     let services = Services::start()?;
-    println!("export {POSTGRES_VARIABLE}={}", services.postgres_url);
-    println!("export {NATS_VARIABLE}={}", services.nats_url);
+    for (name, value) in services.variables() {
+        println!("export {name}={value}");
+    }
     eprintln!("xtask: running until Ctrl-C");
     while !child::interrupted() {
         std::thread::sleep(Duration::from_millis(100));
