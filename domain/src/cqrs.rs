@@ -6,7 +6,7 @@ use cqrs_es::{Aggregate, DomainEvent};
 
 use crate::decide::{Context, Decide, Rejection};
 use crate::registry;
-use crate::{api_key, band, live_event, tenant};
+use crate::{api_key, band, live_event, model_choice, replay, tenant};
 
 async fn run<A>(
     aggregate: &mut A,
@@ -68,3 +68,5 @@ cqrs_aggregate!(live_event::LiveEvent, live_event::Event, live_event::Command, l
 cqrs_aggregate!(band::Band, band::Event, band::Command, band::KIND);
 cqrs_aggregate!(tenant::Tenant, tenant::Event, tenant::Configure, tenant::KIND);
 cqrs_aggregate!(api_key::ApiKey, api_key::Event, api_key::Command, api_key::KIND);
+cqrs_aggregate!(model_choice::ModelChoice, model_choice::Event, model_choice::Define, model_choice::KIND);
+cqrs_aggregate!(replay::Replay, replay::Event, replay::Command, replay::KIND);

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::envelope::{NewEvent, RecordedEvent};
-use crate::{api_key, band, journal_cursor, live_event, tap, tenant};
+use crate::{api_key, band, journal_cursor, live_event, model_choice, replay, tap, tenant};
 
 /// Turns a payload of schema n into one of schema n + 1.
 pub type Upcaster = fn(Value) -> Result<Value, String>;
@@ -52,6 +52,18 @@ pub static EVENT_TYPES: &[EventType] = &[
     first(api_key::ISSUED),
     first(api_key::REVOKED),
     first(api_key::USED),
+    first(model_choice::DEFINED),
+    first(replay::REQUESTED),
+    first(replay::PAUSED),
+    first(replay::RESUMED),
+    first(replay::ABORTED),
+    first(replay::BUILT),
+    first(replay::COMPARED),
+    first(replay::PROMOTED),
+    first(replay::ROLLED_BACK),
+    first(replay::PRUNED),
+    first(replay::VERIFIED),
+    first(replay::SKIPPED_EVENT),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -192,6 +204,8 @@ mod tests {
             "band" => again::<band::Event>(event),
             "tenant" => again::<tenant::Event>(event),
             "api_key" => again::<api_key::Event>(event),
+            "model" => again::<model_choice::Event>(event),
+            "replay" => again::<replay::Event>(event),
             "journal" => {
                 decode_payload::<journal_cursor::Drained>(event).map(|d| json(serde_json::to_string(&d)))
             }

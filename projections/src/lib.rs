@@ -9,6 +9,7 @@ pub mod board;
 pub mod bulk;
 mod directory;
 pub mod hub;
+mod instantiate;
 pub mod live_events;
 pub mod projection;
 pub mod projector;
@@ -16,12 +17,13 @@ pub mod tap_analytics;
 pub mod testing;
 pub mod working_set;
 
+pub use instantiate::{ModelError, instantiate, names, versions};
 pub use projection::{ApplyError, Projection, Wanted};
 pub use working_set::{Row, Rows};
 
 use std::sync::Arc;
 
-/// Every read model there is.
+/// Every read model there is, with the model of a new installation.
 pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
         Arc::new(hub::Hub),

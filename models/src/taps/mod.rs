@@ -7,6 +7,8 @@
 
 mod agent;
 mod defaults;
+mod parameters;
+pub mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -15,9 +17,15 @@ use std::sync::{Mutex, PoisonError};
 use hashlink::LruCache;
 use serde::{Deserialize, Serialize};
 
+pub use parameters::{BadParameter, Parameters, Pattern};
+
 pub const NAME: &str = "bots";
-/// Changes when the code reads the same agent and parameters differently.
+/// What a new installation begins with. A version changes when the code makes
+/// something else of the same facts and parameters; the older ones stay.
 pub const VERSION: u32 = 1;
+/// Version 2 also tells visits apart ([`sessions`]).
+pub const WITH_SESSIONS: u32 = 2;
+pub const VERSIONS: [u32; 2] = [VERSION, WITH_SESSIONS];
 /// User agents remembered; a show has a few thousand different ones.
 const CACHED_AGENTS: usize = 16_384;
 
@@ -117,45 +125,6 @@ pub struct Classification {
     pub device: Device,
     pub os: &'static str,
     pub browser: &'static str,
-}
-
-/// A user agent that contains `contains` (in any case) belongs to `class`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pattern {
-    pub contains: String,
-    pub class: BotClass,
-}
-
-/// What an operator may change, to see the past through it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Parameters {
-    /// Tried in order; the first that matches decides.
-    pub patterns: Vec<Pattern>,
-    /// Text that is cut out before the patterns are tried, for names of
-    /// people's phones that look like a bot's.
-    pub harmless: Vec<String>,
-    /// Words of which a browser's user agent contains at least one. An agent
-    /// without any is a program, class `other`.
-    pub browser_words: Vec<String>,
-    /// A request without a user agent is a bot, class `no_agent`. Browsers
-    /// always send one; logs without that field need `false`.
-    pub no_agent_is_bot: bool,
-    /// Count GETs of link-preview fetchers as taps. HEAD never is one.
-    pub count_previews: bool,
-}
-
-impl Default for Parameters {
-    fn default() -> Self {
-        Self {
-            patterns: defaults::patterns(),
-            harmless: vec!["cubot".into()],
-            browser_words: defaults::BROWSER_WORDS.iter().map(|w| (*w).into()).collect(),
-            no_agent_is_bot: true,
-            count_previews: false,
-        }
-    }
 }
 
 /// The model with its parameters made ready for use.

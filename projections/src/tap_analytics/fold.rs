@@ -4,14 +4,17 @@ use domain::ids::check_id;
 use domain::tap::{PREVIEWED, Tap};
 use domain::{RecordedEvent, TenantId, live_event, registry};
 use jiff::Timestamp;
-use models::taps::{Class, Classification, Classifier};
+use models::taps::sessions::{self, Session, Sessions};
+use models::taps::{Class, Classification};
 
 use super::rows::{
     BandTaps, EventSettings, HISTORY_EVENTS, HISTORY_TAPS, History, Minute, NONE, PastTap, Peak, Referrers,
     Seen, Shared, Summary, key,
 };
 use super::series::minute_of;
-use super::{BANDS, EVENTS, HISTORY, MINUTES, NO_EVENT, REFERRERS, SHARED, SUMMARY, VISITORS, breakdown};
+use super::{
+    BANDS, EVENTS, HISTORY, MINUTES, NO_EVENT, REFERRERS, SHARED, SUMMARY, TapAnalytics, VISITORS, breakdown,
+};
 use crate::projection::ApplyError;
 use crate::working_set::Rows;
 
@@ -51,6 +54,8 @@ struct Counted<'a> {
     at: Timestamp,
     position: u64,
     seen: Classification,
+    /// `None` where visits are not told apart.
+    gap_seconds: Option<u32>,
 }
 
 /// What a tap meant for its band, which the event's other rows depend on.
@@ -61,7 +66,7 @@ struct BandNews {
     moved_from: Option<Timestamp>,
 }
 
-pub fn tap(rows: &mut Rows, event: &RecordedEvent, classifier: &Classifier) -> Result<(), ApplyError> {
+pub fn tap(rows: &mut Rows, event: &RecordedEvent, model: &TapAnalytics) -> Result<(), ApplyError> {
     let tap: Tap = registry::decode_payload(event)?;
     let ids = [Some(&tap.band_id), tap.event_id.as_ref(), tap.window_id.as_ref(), tap.visitor.as_ref()];
     for id in ids.into_iter().flatten() {
@@ -73,7 +78,8 @@ pub fn tap(rows: &mut Rows, event: &RecordedEvent, classifier: &Classifier) -> R
         event_id: tap.event_id.as_deref().unwrap_or(NO_EVENT),
         at: event.at(),
         position: event.position,
-        seen: classifier.classify(tap.user_agent.as_deref(), head),
+        seen: model.classifier.classify(tap.user_agent.as_deref(), head),
+        gap_seconds: model.gap_seconds,
         tap: &tap,
     };
     counted.fold(rows)
@@ -88,7 +94,7 @@ impl Counted<'_> {
         self.history(rows)?;
         let news = self.band(rows)?;
         let minute = self.minute(rows, &news)?;
-        let new_visitor = self.is_tap() && self.new_visitor(rows)?;
+        let new_visitor = self.is_tap() && self.visitor(rows)?;
         self.summary(rows, &news, minute, new_visitor)?;
         if self.is_tap() {
             let referrers: &mut Referrers = rows.entry_or_default(REFERRERS, self.tenant, self.event_id)?;
@@ -182,15 +188,28 @@ impl Counted<'_> {
         Ok(row)
     }
 
-    fn new_visitor(&self, rows: &mut Rows) -> Result<bool, ApplyError> {
+    /// Whether this is the first tap of its visitor at the event.
+    fn visitor(&self, rows: &mut Rows) -> Result<bool, ApplyError> {
         let Some(visitor) = &self.tap.visitor else { return Ok(false) };
         let row_key = key(self.event_id, visitor);
-        if rows.get::<Seen>(VISITORS, self.tenant, &row_key)?.is_some() {
-            return Ok(false);
-        }
-        rows.put(VISITORS, self.tenant, &row_key, Seen {})?;
-        Ok(true)
+        let Some(gap_seconds) = self.gap_seconds else {
+            if rows.get::<Seen>(VISITORS, self.tenant, &row_key)?.is_some() {
+                return Ok(false);
+            }
+            rows.put(VISITORS, self.tenant, &row_key, Seen::default())?;
+            return Ok(true);
+        };
+        let seen: &mut Seen = rows.entry_or_default(VISITORS, self.tenant, &row_key)?;
+        let new = seen.visits.is_empty();
+        // The visits are lent out while the figures of the event change.
+        let mut visits: Vec<Session> = std::mem::take(&mut seen.visits);
+        let summary: &mut Summary = rows.entry_or_default(SUMMARY, self.tenant, self.event_id)?;
+        let figures: &mut Sessions = summary.sessions.get_or_insert_default();
+        sessions::add(&mut visits, self.at.as_microsecond(), gap_seconds, figures);
+        rows.entry_or_default::<Seen>(VISITORS, self.tenant, &row_key)?.visits = visits;
+        Ok(new)
     }
+
     fn summary(
         &self,
         rows: &mut Rows,

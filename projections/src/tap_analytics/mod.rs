@@ -17,12 +17,15 @@ mod bulk;
 mod fold;
 pub mod rows;
 pub mod series;
+mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_tests;
 
-use domain::ports::rows::{Column, ColumnKind, ModelId, TableSpec};
+use domain::ports::rows::{ModelId, TableSpec};
 use domain::{RecordedEvent, live_event, registry, tap};
-use models::taps::{Classifier, Parameters};
+use models::taps::{self, Classifier, Parameters};
 use serde::Deserialize;
 
 use crate::bulk::Bulk;
@@ -52,85 +55,24 @@ pub const SHARED: &str = "shared_bands";
 /// event can have.
 pub const NO_EVENT: &str = "-";
 
-const fn column(name: &'static str, kind: ColumnKind) -> Column {
-    Column { name, path: name, kind }
-}
-
-const fn table(name: &'static str, columns: &'static [Column]) -> TableSpec {
-    TableSpec { name, sorted: false, columns }
-}
-
-static TABLES: &[TableSpec] = &[
-    table(
-        EVENTS,
-        &[
-            column("name", ColumnKind::Text),
-            column("time_zone", ColumnKind::Text),
-            column("starts_at", ColumnKind::Time),
-            column("ends_at", ColumnKind::Time),
-        ],
-    ),
-    table(
-        SUMMARY,
-        &[
-            column("event_id", ColumnKind::Text),
-            column("taps", ColumnKind::Integer),
-            column("bots", ColumnKind::Integer),
-            column("previews", ColumnKind::Integer),
-            column("unique_bands", ColumnKind::Integer),
-            column("repeat_bands", ColumnKind::Integer),
-            column("unique_visitors", ColumnKind::Integer),
-            column("first_tap_at", ColumnKind::Time),
-            column("last_tap_at", ColumnKind::Time),
-            column("modes", ColumnKind::Json),
-            column("devices", ColumnKind::Json),
-            column("countries", ColumnKind::Json),
-        ],
-    ),
-    table(REFERRERS, &[column("event_id", ColumnKind::Text), column("hosts", ColumnKind::Json)]),
-    table(
-        MINUTES,
-        &[
-            column("event_id", ColumnKind::Text),
-            column("start", ColumnKind::Time),
-            column("taps", ColumnKind::Integer),
-            column("bots", ColumnKind::Integer),
-            column("previews", ColumnKind::Integer),
-            column("new_bands", ColumnKind::Integer),
-            column("modes", ColumnKind::Json),
-        ],
-    ),
-    TableSpec {
-        name: BANDS,
-        sorted: true,
-        columns: &[
-            column("event_id", ColumnKind::Text),
-            column("band_id", ColumnKind::Text),
-            column("taps", ColumnKind::Integer),
-            column("bots", ColumnKind::Integer),
-            column("previews", ColumnKind::Integer),
-            column("first_tap_at", ColumnKind::Time),
-            column("last_tap_at", ColumnKind::Time),
-        ],
-    },
-    table(HISTORY, &[column("events", ColumnKind::Json)]),
-    table(VISITORS, &[]),
-    table(SHARED, &[column("bands", ColumnKind::Integer)]),
-];
-
 pub struct TapAnalytics {
+    version: u32,
     classifier: Classifier,
+    /// `None` where visits are not told apart.
+    gap_seconds: Option<u32>,
 }
 
 impl TapAnalytics {
-    pub fn new(parameters: Parameters) -> Self {
-        Self { classifier: Classifier::new(parameters) }
+    /// The version and its parameters as [`Parameters::parse`] gives them.
+    pub fn new(version: u32, parameters: Parameters) -> Self {
+        let gap_seconds = parameters.session_gap_seconds.filter(|_| version >= taps::WITH_SESSIONS);
+        Self { version, classifier: Classifier::new(parameters), gap_seconds }
     }
 }
 
 impl Default for TapAnalytics {
     fn default() -> Self {
-        Self::new(Parameters::default())
+        Self::new(taps::VERSION, Parameters::of(taps::VERSION))
     }
 }
 
@@ -140,8 +82,8 @@ impl Projection for TapAnalytics {
     }
 
     fn model(&self) -> ModelId {
-        let mut model = ModelId::new(models::taps::NAME, models::taps::VERSION);
-        // Parameters are lists of texts and flags, which always serialise.
+        let mut model = ModelId::new(taps::NAME, self.version);
+        // Parameters are texts, numbers and flags, which always serialise.
         model.parameters = serde_json::to_value(self.classifier.parameters()).unwrap_or_default();
         model
     }
@@ -151,7 +93,7 @@ impl Projection for TapAnalytics {
     }
 
     fn tables(&self) -> &'static [TableSpec] {
-        TABLES
+        if self.gap_seconds.is_some() { tables::WITH_SESSIONS } else { tables::TABLES }
     }
 
     fn prefetch(&self, event: &RecordedEvent, want: &mut Wanted) {
@@ -174,7 +116,7 @@ impl Projection for TapAnalytics {
     }
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
-        if is_tap(event) { fold::tap(rows, event, &self.classifier) } else { fold::settings(rows, event) }
+        if is_tap(event) { fold::tap(rows, event, self) } else { fold::settings(rows, event) }
     }
 
     fn bulk(&self, events: u64) -> Option<Box<dyn Bulk>> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::tap::Mode;
 use jiff::Timestamp;
 use models::taps::Class;
+pub use models::taps::sessions::{Session, Sessions};
 use serde::{Deserialize, Serialize};
 
 use crate::working_set::Row;
@@ -87,6 +88,9 @@ pub struct Summary {
     pub languages: Tally,
     /// Of bots and previews.
     pub bot_classes: Tally,
+    /// Visits, where the model tells them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +150,11 @@ pub struct History {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {}
+pub struct Seen {
+    /// Visits in order of time, where the model tells them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visits: Vec<Session>,
+}
 
 /// How many bands tapped at both events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -185,7 +185,7 @@ fn breakdowns_are_bounded() {
 fn views_have_columns_of_the_documents() {
     let rows = rows_of(&[tapped(1, "2026-07-01T19:00:00Z", &tap("b1", Some("show")))]);
     for ((table, _), (_, doc)) in rows.all() {
-        let spec: &TableSpec = TABLES.iter().find(|t| t.name == table).unwrap();
+        let spec: &TableSpec = tables::TABLES.iter().find(|t| t.name == table).unwrap();
         let doc: serde_json::Value = serde_json::from_str(&doc).unwrap();
         for column in spec.columns {
             assert!(!doc[column.path].is_null(), "{table}.{}", column.name);

@@ -8,7 +8,7 @@ use daybook_http::{Path, Problem, Query};
 use domain::ids::check_id;
 use domain::ports::rows::{Query as RowQuery, Snapshot};
 use jiff::Timestamp;
-use projections::tap_analytics::rows::{EventSettings, Peak, Referrers, Summary, Tally};
+use projections::tap_analytics::rows::{EventSettings, Peak, Referrers, Sessions, Summary, Tally};
 use projections::tap_analytics::{EVENTS, NAME, REFERRERS, SUMMARY};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -94,6 +94,33 @@ pub struct SummaryBody {
     pub referrers: Vec<Count>,
     /// Of bots and previews.
     pub bot_classes: Vec<Count>,
+    /// Only where the model tells visits apart: bots@2 and later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsBody>,
+}
+
+/// Visits: taps of one visitor without a pause longer than the model's gap.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SessionsBody {
+    pub count: u64,
+    /// Visits of one tap.
+    pub single: u64,
+    /// From the first tap to the last.
+    pub mean_seconds: f64,
+    pub longest_seconds: u64,
+    pub taps_per_session: f64,
+}
+
+#[allow(clippy::cast_precision_loss, reason = "averages for people")]
+fn sessions(figures: Sessions) -> SessionsBody {
+    let mean = |sum: u64| if figures.count == 0 { 0.0 } else { sum as f64 / figures.count as f64 };
+    SessionsBody {
+        count: figures.count,
+        single: figures.single,
+        mean_seconds: mean(figures.seconds),
+        longest_seconds: figures.longest_seconds,
+        taps_per_session: mean(figures.taps),
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -145,6 +172,7 @@ pub(super) fn summary_body(id: &str, snapshot: &Snapshot) -> Result<Option<Summa
         languages: counts(&row.languages),
         referrers: most_frequent(counts(&referrers.hosts), SHOWN_REFERRERS),
         bot_classes: counts(&row.bot_classes),
+        sessions: row.sessions.map(sessions),
         totals: totals(id, row, settings),
     }))
 }
