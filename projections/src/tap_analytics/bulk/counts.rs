@@ -189,6 +189,7 @@ impl Counts {
                 countries: totals.countries.named(names),
                 languages: totals.languages.named(names),
                 bot_classes: totals.bot_classes.named(names),
+                sessions: None,
             };
             rows.push(put_of(RowKey { tenant: tenant(&show.tenant)?, key: show.event.clone() }, &summary)?);
         }

@@ -59,7 +59,7 @@ impl Visitors {
             let (show, visitor) = self.seen.keys[i];
             let show = self.shows.show(show);
             let row_key = key(&show.event, self.visitors.text(visitor)).into();
-            put_of(RowKey { tenant: tenant(&show.tenant)?, key: row_key }, &Seen {})
+            put_of(RowKey { tenant: tenant(&show.tenant)?, key: row_key }, &Seen::default())
         })
     }
 }
