@@ -70,7 +70,8 @@ pub struct Column {
     pub kind: ColumnKind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ColumnKind {
     Text,
     Integer,
@@ -321,7 +322,7 @@ pub enum RowsError {
 }
 
 #[async_trait]
-pub trait RowStore: Send + Sync {
+pub trait RowStore: Generations {
     /// The live generation. If there is none, one with these tables is made
     /// and is live. One that exists keeps its model; the caller compares.
     async fn open(

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use domain::ports::rows::*;
 
+/// Each is a connection to the store.
+pub const MAX_SNAPSHOTS: usize = 8;
+
 pub fn open(projection: &str, tables: &[TableSpec]) -> Result<(), RowsError> {
     check_name(projection)?;
     let mut names = HashSet::new();

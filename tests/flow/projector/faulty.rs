@@ -100,6 +100,43 @@ impl Faulty {
 }
 
 #[async_trait]
+impl Generations for Faulty {
+    async fn create(
+        &self,
+        projection: &str,
+        model: &ModelId,
+        tables: &[TableSpec],
+    ) -> Result<Generation, RowsError> {
+        self.call(self.inner.create(projection, model, tables)).await
+    }
+
+    async fn finish(&self, lease: &Lease) -> Result<(), RowsError> {
+        self.call(self.inner.finish(lease)).await
+    }
+
+    async fn promote(&self, target: &GenerationId, fence: u64, decided_at: u64) -> Result<bool, RowsError> {
+        self.call(self.inner.promote(target, fence, decided_at)).await
+    }
+
+    async fn drop_generation(&self, generation: &GenerationId) -> Result<(), RowsError> {
+        self.call(self.inner.drop_generation(generation)).await
+    }
+
+    async fn snapshot(&self, generation: &GenerationId) -> Result<Box<dyn RowsSnapshot>, RowsError> {
+        self.call(self.inner.snapshot(generation)).await
+    }
+
+    async fn hold(
+        &self,
+        generation: &GenerationId,
+        position: Option<u64>,
+        ttl: Duration,
+    ) -> Result<u64, RowsError> {
+        self.call(self.inner.hold(generation, position, ttl)).await
+    }
+}
+
+#[async_trait]
 impl RowStore for Faulty {
     async fn open(&self, p: &str, model: &ModelId, tables: &[TableSpec]) -> Result<Generation, RowsError> {
         self.call(self.inner.open(p, model, tables)).await

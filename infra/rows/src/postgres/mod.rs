@@ -1,11 +1,14 @@
 //! Rows in PostgreSQL: JSONB documents, one table per generation and table,
 //! and a view with typed columns over each live one.
 
+mod generations;
 mod parked;
 mod registry;
 mod rows;
+mod snapshot;
 mod views;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +16,7 @@ use domain::TenantId;
 use domain::ports::rows::*;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::sync::Semaphore;
 
 use crate::check;
 
@@ -53,6 +57,7 @@ fn no_nul(text: &str) -> String {
 #[derive(Clone)]
 pub struct PostgresRows {
     pool: PgPool,
+    snapshots: Arc<Semaphore>,
 }
 
 impl PostgresRows {
@@ -62,7 +67,7 @@ impl PostgresRows {
             PgPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(10));
         let pool = options.connect(url).await.map_err(Fault::from)?;
         registry::migrate(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, snapshots: Arc::new(Semaphore::new(check::MAX_SNAPSHOTS)) })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::ports::rows::{Generation, GenerationId, Lease, ModelId, RowsError, Source, TableSpec};
+use domain::ports::rows::*;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr};
 
@@ -10,13 +10,15 @@ use super::{Fault, no_nul, views};
 use crate::sql::{self, Known};
 use crate::{check, names};
 
-const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// Serialises the making of generations.
 const LOCK: i64 = 0x6461_7962_726f_7773;
 
 /// Description and SQL, in order.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("registry", include_str!("../../migrations/postgres/0001_registry.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("registry", include_str!("../../migrations/postgres/0001_registry.sql")),
+    ("generations", include_str!("../../migrations/postgres/0002_generations.sql")),
+];
 
 /// The log keeps a list of migrations of its own in the same database.
 pub async fn migrate(pool: &PgPool) -> Result<(), Fault> {
@@ -35,33 +37,84 @@ pub async fn open(
     tables: &[TableSpec],
 ) -> Result<Generation, Fault> {
     let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
+    lock(&mut tx).await?;
     let live = Source::live(projection);
-    if let Err(Fault::Rows(RowsError::UnknownProjection(_))) = find(&mut tx, &live).await {
-        let id = GenerationId { projection: projection.into(), number: 1 };
-        sqlx::query(sql::NEW_GENERATION)
+    let mut known = match find(&mut tx, &live).await {
+        Err(Fault::Rows(RowsError::UnknownProjection(_))) => {
+            make(&mut tx, projection, model, tables, GenerationStatus::Live).await?;
+            find(&mut tx, &live).await?
+        }
+        known => known?,
+    };
+    if let Some(metas) = known.respecified(model, tables) {
+        sqlx::query(sql::SET_TABLES)
+            .bind(sql::to_json(&metas)?)
             .bind(projection)
-            .bind(id.number as i32)
-            .bind(sql::to_json(model)?)
-            .bind(sql::to_json(&sql::metas(tables))?)
+            .bind(known.id.number as i32)
             .execute(&mut *tx)
             .await?;
-        create_tables(&mut tx, &id, tables).await?;
+        known.tables = metas;
     }
-    let known = find(&mut tx, &live).await?;
-    views::refresh(&mut tx, &known, tables).await?;
+    views::refresh(&mut tx, &known.id, &known.tables).await?;
+    let generation = describe(&mut tx, &known.id).await?;
     tx.commit().await?;
-    let found = generations(pool).await?.into_iter().find(|g| g.id == known.id);
-    found.ok_or_else(|| RowsError::UnknownProjection(projection.into()).into())
+    Ok(generation)
+}
+
+/// Until the transaction ends, nobody else makes, promotes or drops.
+pub async fn lock(tx: &mut PgConnection) -> Result<(), Fault> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(tx).await?;
+    Ok(())
+}
+
+/// A new generation with the next number. One that is being built gets its
+/// secondary indexes when it is finished.
+pub async fn make(
+    tx: &mut PgConnection,
+    projection: &str,
+    model: &ModelId,
+    tables: &[TableSpec],
+    status: GenerationStatus,
+) -> Result<GenerationId, Fault> {
+    let number: i32 = sqlx::query_scalar(sql::NEXT_NUMBER).bind(projection).fetch_one(&mut *tx).await?;
+    let id = GenerationId { projection: projection.into(), number: number as u32 };
+    sqlx::query(sql::NEW_GENERATION)
+        .bind(projection)
+        .bind(number)
+        .bind(sql::to_json(model)?)
+        .bind(sql::to_json(&sql::metas(tables))?)
+        .bind(sql::status_word(status))
+        .execute(&mut *tx)
+        .await?;
+    for table in tables {
+        let mut ddl = create_table(&id, table);
+        if table.sorted && status != GenerationStatus::Building {
+            ddl.push_str(&index(&id, table.name));
+        }
+        sqlx::raw_sql(AssertSqlSafe(ddl)).execute(&mut *tx).await?;
+    }
+    Ok(id)
+}
+
+type Described = (String, i32, String, String, i64, i64, Option<i64>);
+
+fn generation((name, number, model, status, position, parked, held): Described) -> Result<Generation, Fault> {
+    Ok(sql::generation(&name, number.into(), (&model, &status), (position, parked, held))?)
 }
 
 pub async fn generations(pool: &PgPool) -> Result<Vec<Generation>, Fault> {
-    type Row = (String, i32, String, String, i64, i64);
-    let rows: Vec<Row> = sqlx::query_as(sql::GENERATIONS).fetch_all(pool).await?;
-    let read = |(name, number, model, status, position, parked): Row| {
-        Ok(sql::generation(&name, number.into(), &model, &status, (position, parked))?)
-    };
-    rows.into_iter().map(read).collect()
+    let rows: Vec<Described> =
+        sqlx::query_as(AssertSqlSafe(sql::generations(NOW, ""))).fetch_all(pool).await?;
+    rows.into_iter().map(generation).collect()
+}
+
+pub async fn describe(connection: &mut PgConnection, id: &GenerationId) -> Result<Generation, Fault> {
+    let found: Option<Described> = sqlx::query_as(AssertSqlSafe(sql::generations(NOW, sql::ONE)))
+        .bind(&*id.projection)
+        .bind(id.number as i32)
+        .fetch_optional(connection)
+        .await?;
+    generation(found.ok_or_else(|| RowsError::UnknownGeneration(id.clone()))?)
 }
 
 /// The generation that a source names.
@@ -72,10 +125,10 @@ pub async fn find(connection: &mut PgConnection, source: &Source) -> Result<Know
             sqlx::query_as(sql::GENERATION).bind(id.projection.to_string()).bind(id.number as i32)
         }
     };
-    let found: Option<(i32, String, String, i64)> = query.fetch_optional(connection).await?;
+    let found: Option<(i32, String, String, String, i64)> = query.fetch_optional(connection).await?;
     let unknown = || check::unknown(source);
-    let (number, model, tables, position) = found.ok_or_else(unknown)?;
-    Ok(Known::new(source.projection(), number.into(), &model, &tables, position)?)
+    let (number, model, tables, status, position) = found.ok_or_else(unknown)?;
+    Ok(Known::new(source.projection(), number.into(), (&model, &tables, &status), position)?)
 }
 
 pub async fn acquire(
@@ -128,26 +181,22 @@ pub async fn release(pool: &PgPool, lease: &Lease) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the tables of a generation, with their indexes.
-async fn create_tables(
-    connection: &mut PgConnection,
-    generation: &GenerationId,
-    tables: &[TableSpec],
-) -> Result<(), Fault> {
+fn create_table(generation: &GenerationId, table: &TableSpec) -> String {
     let text = r#"TEXT COLLATE "C""#;
-    for table in tables {
-        let name = names::table(generation, table.name);
-        let group = if table.sorted { format!("grp {text} NOT NULL,") } else { String::new() };
-        let mut ddl = format!(
-            "CREATE TABLE \"{name}\" (tenant {text} NOT NULL, key {text} NOT NULL, {group} sort {text},
-             doc JSONB NOT NULL, PRIMARY KEY (tenant, key)) WITH (fillfactor = 80);"
-        );
-        if table.sorted {
-            ddl.push_str(&format!(
-                "CREATE INDEX ON \"{name}\" (tenant, grp, sort DESC, key) WHERE sort IS NOT NULL;"
-            ));
-        }
-        sqlx::raw_sql(AssertSqlSafe(ddl)).execute(&mut *connection).await?;
-    }
-    Ok(())
+    let name = names::table(generation, table.name);
+    let group = if table.sorted { format!("grp {text} NOT NULL,") } else { String::new() };
+    format!(
+        "CREATE TABLE \"{name}\" (tenant {text} NOT NULL, key {text} NOT NULL, {group} sort {text},
+         doc JSONB NOT NULL, PRIMARY KEY (tenant, key)) WITH (fillfactor = 80);"
+    )
+}
+
+/// Makes the index by sort key if there is none.
+pub fn index(generation: &GenerationId, table: &str) -> String {
+    format!(
+        "CREATE INDEX IF NOT EXISTS \"{}\" ON \"{}\" (tenant, grp, sort DESC, key)
+         WHERE sort IS NOT NULL;",
+        names::index(generation, table),
+        names::table(generation, table)
+    )
 }

@@ -1,14 +1,12 @@
 //! Reading and writing rows.
 
 use domain::TenantId;
-use domain::ports::rows::{
-    Commit, GenerationId, Query, RowKey, RowPut, RowsError, Select, Snapshot, Source, StoredRow,
-    TableChanges, group_of,
-};
+use domain::ports::rows::*;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
 
+use super::registry::NOW;
 use super::{Fault, no_nul, parked, registry};
 use crate::names;
 use crate::sql::{self, Arg, Known, Statement, TableMeta};
@@ -147,7 +145,7 @@ pub async fn commit(pool: &PgPool, commit: &Commit) -> Result<(), Fault> {
         let source = Source::Generation(commit.lease.generation.clone());
         let known = registry::find(&mut tx, &source).await?;
         for changes in &commit.changes {
-            write(&mut tx, &known.id, known.table(&changes.table)?, changes).await?;
+            write(&mut tx, &known, known.table(&changes.table)?, changes).await?;
         }
     }
     parked::store(&mut tx, commit).await?;
@@ -156,7 +154,7 @@ pub async fn commit(pool: &PgPool, commit: &Commit) -> Result<(), Fault> {
 
 async fn move_checkpoint(tx: &mut PgConnection, commit: &Commit) -> Result<(), Fault> {
     let GenerationId { projection, number } = &commit.lease.generation;
-    let moved = sqlx::query(sql::MOVE_CHECKPOINT)
+    let moved = sqlx::query(AssertSqlSafe(sql::move_checkpoint(NOW)))
         .bind(commit.to as i64)
         .bind(&**projection)
         .bind(*number as i32)
@@ -167,26 +165,23 @@ async fn move_checkpoint(tx: &mut PgConnection, commit: &Commit) -> Result<(), F
     if moved.rows_affected() == 1 {
         return Ok(());
     }
-    let found: Option<(i64, i64)> =
+    let found: Option<(i64, i64, i64)> =
         sqlx::query_as(sql::EPOCH).bind(&**projection).bind(*number as i32).fetch_optional(tx).await?;
-    Err(match found {
-        None => RowsError::UnknownGeneration(commit.lease.generation.clone()).into(),
-        Some((epoch, _)) if epoch as u64 != commit.lease.epoch => RowsError::LeaseLost.into(),
-        Some((_, position)) => RowsError::CheckpointMoved { actual: position as u64 }.into(),
-    })
+    Err(sql::not_moved(found, commit).into())
 }
 
 async fn write(
     tx: &mut PgConnection,
-    generation: &GenerationId,
+    known: &Known,
     meta: &TableMeta,
     changes: &TableChanges,
 ) -> Result<(), Fault> {
-    let name = names::table(generation, &meta.name);
+    let name = names::table(&known.id, &meta.name);
+    let new = all_new(tx, known, &name, &changes.puts).await?;
     let mut rest = &changes.puts[..];
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(chunk_len(rest));
-        upsert(tx, &name, meta, chunk).await?;
+        put(tx, &name, meta, chunk, new).await?;
         rest = after;
     }
     for chunk in changes.deletes.chunks(CHUNK) {
@@ -213,13 +208,32 @@ fn chunk_len(puts: &[RowPut]) -> usize {
     puts.iter().take(CHUNK).take_while(fits).count().max(1)
 }
 
-async fn upsert(tx: &mut PgConnection, name: &str, meta: &TableMeta, puts: &[RowPut]) -> Result<(), Fault> {
+async fn all_new(tx: &mut PgConnection, known: &Known, name: &str, puts: &[RowPut]) -> Result<bool, Fault> {
+    if known.status != GenerationStatus::Building {
+        return Ok(false);
+    }
+    let last = sqlx::query_as(AssertSqlSafe(sql::last_row(name))).fetch_optional(tx).await?;
+    Ok(sql::all_new(puts, last))
+}
+
+async fn put(
+    tx: &mut PgConnection,
+    name: &str,
+    meta: &TableMeta,
+    puts: &[RowPut],
+    new: bool,
+) -> Result<(), Fault> {
+    let replace = if new {
+        ""
+    } else {
+        "ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
+    };
     let (column, value) = if meta.sorted { (", grp", ", w.grp") } else { ("", "") };
     let text = format!(
         "INSERT INTO \"{name}\" (tenant, key, sort, doc{column})
          SELECT w.tenant, w.key, w.sort, w.doc::jsonb{value}
          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) w(tenant, key, sort, doc, grp)
-         ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
+         {replace}"
     );
     sqlx::query(AssertSqlSafe(text))
         .bind(puts.iter().map(|p| p.row.tenant.as_str()).collect::<Vec<_>>())

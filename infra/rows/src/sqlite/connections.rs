@@ -27,6 +27,15 @@ impl From<RowsError> for Fault {
     }
 }
 
+impl From<Fault> for RowsError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sql(e) => Self::Unavailable(e.to_string()),
+            Fault::Rows(e) => e,
+        }
+    }
+}
+
 pub struct Connections {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -57,10 +66,7 @@ impl Connections {
         };
         let done = tokio::task::spawn_blocking(run).await.map_err(|e| unavailable(&e))?;
         drop(permit);
-        done.map_err(|fault| match fault {
-            Fault::Sql(e) => unavailable(&e),
-            Fault::Rows(e) => e,
-        })
+        Ok(done?)
     }
 
     fn take(&self) -> Option<Connection> {
@@ -68,7 +74,7 @@ impl Connections {
     }
 }
 
-fn open(path: &Path) -> Result<Connection, Fault> {
+pub fn open(path: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -6,17 +6,20 @@
 //! again from the log.
 
 mod connections;
+mod generations;
 mod parked;
 mod registry;
 mod rows;
+mod snapshot;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::TenantId;
 use domain::ports::rows::*;
+use tokio::sync::Semaphore;
 
 use crate::check;
 use connections::{Connections, writable};
@@ -25,8 +28,10 @@ const READERS: usize = 4;
 
 #[derive(Clone)]
 pub struct SqliteRows {
+    path: PathBuf,
     writer: Arc<Connections>,
     readers: Arc<Connections>,
+    snapshots: Arc<Semaphore>,
 }
 
 impl SqliteRows {
@@ -35,7 +40,9 @@ impl SqliteRows {
     pub async fn open(path: &Path) -> Result<Self, RowsError> {
         let writer = Arc::new(Connections::new(path, 1));
         writer.with(registry::migrate).await?;
-        Ok(Self { writer, readers: Arc::new(Connections::new(path, READERS)) })
+        let readers = Arc::new(Connections::new(path, READERS));
+        let snapshots = Arc::new(Semaphore::new(check::MAX_SNAPSHOTS));
+        Ok(Self { path: path.into(), writer, readers, snapshots })
     }
 }
 

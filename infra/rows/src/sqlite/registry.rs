@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use domain::ports::rows::{Generation, GenerationId, Lease, ModelId, RowsError, Source, TableSpec};
+use domain::ports::rows::*;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::connections::{Fault, writable};
 use crate::sql::{self, Known};
 use crate::{check, names};
 
-const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+pub const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// In order; `PRAGMA user_version` says how many have been applied.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_registry.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_registry.sql"),
+    include_str!("../../migrations/sqlite/0002_generations.sql"),
+];
 
 pub fn migrate(connection: &mut Connection) -> Result<(), Fault> {
     let tx = writable(connection)?;
@@ -36,33 +39,71 @@ pub fn open(
 ) -> Result<Generation, Fault> {
     let tx = writable(connection)?;
     let live = Source::live(projection);
-    if let Err(Fault::Rows(RowsError::UnknownProjection(_))) = find(&tx, &live) {
-        let id = GenerationId { projection: projection.into(), number: 1 };
-        let (model, metas) = (sql::to_json(model)?, sql::to_json(&sql::metas(tables))?);
-        tx.execute(sql::NEW_GENERATION, params![projection, id.number, model, metas])?;
-        create_tables(&tx, &id, tables)?;
+    let known = match find(&tx, &live) {
+        Err(Fault::Rows(RowsError::UnknownProjection(_))) => {
+            make(&tx, projection, model, tables, GenerationStatus::Live)?;
+            find(&tx, &live)?
+        }
+        known => known?,
+    };
+    if let Some(metas) = known.respecified(model, tables) {
+        tx.execute(sql::SET_TABLES, params![sql::to_json(&metas)?, projection, known.id.number])?;
     }
-    let known = find(&tx, &live)?;
-    let generation = generations(&tx)?.into_iter().find(|g| g.id == known.id);
+    let generation = describe(&tx, &known.id)?;
     tx.commit()?;
-    generation.ok_or_else(|| RowsError::UnknownProjection(projection.into()).into())
+    Ok(generation)
+}
+
+/// A new generation with the next number. One that is being built gets its
+/// secondary indexes when it is finished.
+pub fn make(
+    tx: &Transaction<'_>,
+    projection: &str,
+    model: &ModelId,
+    tables: &[TableSpec],
+    status: GenerationStatus,
+) -> Result<GenerationId, Fault> {
+    let number = tx.query_row(sql::NEXT_NUMBER, [projection], |r| r.get(0))?;
+    let id = GenerationId { projection: projection.into(), number };
+    let (model, metas) = (sql::to_json(model)?, sql::to_json(&sql::metas(tables))?);
+    tx.execute(sql::NEW_GENERATION, params![projection, number, model, metas, sql::status_word(status)])?;
+    for table in tables {
+        create_table(tx, &id, table)?;
+        if table.sorted && status != GenerationStatus::Building {
+            tx.execute_batch(&index(&id, table.name))?;
+        }
+    }
+    Ok(id)
 }
 
 pub fn generations(connection: &Connection) -> Result<Vec<Generation>, Fault> {
-    let mut statement = connection.prepare_cached(sql::GENERATIONS)?;
+    let mut statement = connection.prepare_cached(&sql::generations(NOW, ""))?;
     let mut rows = statement.query([])?;
     let mut out = Vec::new();
     while let Some(r) = rows.next()? {
-        let (name, model, status): (String, String, String) = (r.get(0)?, r.get(2)?, r.get(3)?);
-        out.push(sql::generation(&name, r.get(1)?, &model, &status, (r.get(4)?, r.get(5)?))?);
+        out.push(generation(r)?);
     }
     Ok(out)
 }
 
+pub fn describe(connection: &Connection, id: &GenerationId) -> Result<Generation, Fault> {
+    let mut statement = connection.prepare_cached(&sql::generations(NOW, sql::ONE))?;
+    let mut rows = statement.query(params![id.projection, id.number])?;
+    match rows.next()? {
+        Some(r) => generation(r),
+        None => Err(RowsError::UnknownGeneration(id.clone()).into()),
+    }
+}
+
+fn generation(r: &Row<'_>) -> Result<Generation, Fault> {
+    let (name, model, status): (String, String, String) = (r.get(0)?, r.get(2)?, r.get(3)?);
+    Ok(sql::generation(&name, r.get(1)?, (&model, &status), (r.get(4)?, r.get(5)?, r.get(6)?))?)
+}
+
 /// The generation that a source names.
 pub fn find(connection: &Connection, source: &Source) -> Result<Known, Fault> {
-    let read = |r: &Row<'_>| -> rusqlite::Result<(i64, String, String, i64)> {
-        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+    let read = |r: &Row<'_>| -> rusqlite::Result<(i64, [String; 3], i64)> {
+        Ok((r.get(0)?, [r.get(1)?, r.get(2)?, r.get(3)?], r.get(4)?))
     };
     let found = match source {
         Source::Live(name) => connection.prepare_cached(sql::LIVE)?.query_row([name], read),
@@ -71,8 +112,8 @@ pub fn find(connection: &Connection, source: &Source) -> Result<Known, Fault> {
         }
     };
     let unknown = || check::unknown(source);
-    let (number, model, tables, position) = found.optional()?.ok_or_else(unknown)?;
-    Ok(Known::new(source.projection(), number, &model, &tables, position)?)
+    let (number, [model, tables, status], position) = found.optional()?.ok_or_else(unknown)?;
+    Ok(Known::new(source.projection(), number, (&model, &tables, &status), position)?)
 }
 
 pub fn acquire(
@@ -116,21 +157,21 @@ pub fn release(connection: &Connection, lease: &Lease) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the tables of a generation, with their indexes.
-fn create_tables(tx: &Transaction<'_>, generation: &GenerationId, tables: &[TableSpec]) -> Result<(), Fault> {
-    for table in tables {
-        let name = names::table(generation, table.name);
-        let group = if table.sorted { "grp TEXT NOT NULL," } else { "" };
-        tx.execute_batch(&format!(
-            "CREATE TABLE \"{name}\" (tenant TEXT NOT NULL, key TEXT NOT NULL, {group} sort TEXT,
-             doc TEXT NOT NULL, PRIMARY KEY (tenant, key));"
-        ))?;
-        if table.sorted {
-            tx.execute_batch(&format!(
-                "CREATE INDEX \"{name}_sort\" ON \"{name}\" (tenant, grp, sort DESC, key)
-                 WHERE sort IS NOT NULL;"
-            ))?;
-        }
-    }
-    Ok(())
+fn create_table(tx: &Transaction<'_>, generation: &GenerationId, table: &TableSpec) -> Result<(), Fault> {
+    let name = names::table(generation, table.name);
+    let group = if table.sorted { "grp TEXT NOT NULL," } else { "" };
+    Ok(tx.execute_batch(&format!(
+        "CREATE TABLE \"{name}\" (tenant TEXT NOT NULL, key TEXT NOT NULL, {group} sort TEXT,
+         doc TEXT NOT NULL, PRIMARY KEY (tenant, key));"
+    ))?)
+}
+
+/// Makes the index by sort key if there is none.
+pub fn index(generation: &GenerationId, table: &str) -> String {
+    format!(
+        "CREATE INDEX IF NOT EXISTS \"{}\" ON \"{}\" (tenant, grp, sort DESC, key)
+         WHERE sort IS NOT NULL;",
+        names::index(generation, table),
+        names::table(generation, table)
+    )
 }

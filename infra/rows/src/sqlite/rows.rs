@@ -1,16 +1,15 @@
 //! Reading and writing rows.
 
 use domain::TenantId;
-use domain::ports::rows::{
-    Commit, GenerationId, Query, RowKey, RowsError, Snapshot, Source, StoredRow, TableChanges, group_of,
-};
+use domain::ports::rows::*;
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params, params_from_iter};
 
 use super::connections::{Fault, writable};
+use super::registry::NOW;
 use super::{parked, registry};
 use crate::names;
-use crate::sql::{self, Arg, Statement, TableMeta};
+use crate::sql::{self, Arg, Known, Statement, TableMeta};
 
 impl ToSql for Arg {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -66,7 +65,7 @@ pub fn commit(connection: &mut Connection, commit: &Commit) -> Result<(), Fault>
     if !commit.changes.is_empty() {
         let known = registry::find(&tx, &Source::Generation(commit.lease.generation.clone()))?;
         for changes in &commit.changes {
-            write(&tx, &known.id, known.table(&changes.table)?, changes)?;
+            write(&tx, &known, known.table(&changes.table)?, changes)?;
         }
     }
     parked::store(&tx, commit)?;
@@ -76,33 +75,37 @@ pub fn commit(connection: &mut Connection, commit: &Commit) -> Result<(), Fault>
 fn move_checkpoint(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Fault> {
     let GenerationId { projection, number } = &commit.lease.generation;
     let (epoch, from, to) = (commit.lease.epoch as i64, commit.from as i64, commit.to as i64);
-    let moved =
-        tx.prepare_cached(sql::MOVE_CHECKPOINT)?.execute(params![to, projection, number, epoch, from])?;
-    if moved == 1 {
+    let args = params![to, projection, number, epoch, from];
+    if tx.prepare_cached(&sql::move_checkpoint(NOW))?.execute(args)? == 1 {
         return Ok(());
     }
-    let found: Option<(i64, i64)> =
-        tx.query_row(sql::EPOCH, params![projection, number], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
-    Err(match found {
-        None => RowsError::UnknownGeneration(commit.lease.generation.clone()).into(),
-        Some((current, _)) if current != epoch => RowsError::LeaseLost.into(),
-        Some((_, position)) => RowsError::CheckpointMoved { actual: position as u64 }.into(),
-    })
+    let read = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
+    let found = tx.query_row(sql::EPOCH, params![projection, number], read).optional()?;
+    Err(sql::not_moved(found, commit).into())
 }
 
-fn write(
-    tx: &Transaction<'_>,
-    generation: &GenerationId,
-    meta: &TableMeta,
-    changes: &TableChanges,
-) -> Result<(), Fault> {
-    let name = names::table(generation, &meta.name);
+fn write(tx: &Transaction<'_>, known: &Known, meta: &TableMeta, changes: &TableChanges) -> Result<(), Fault> {
+    let name = names::table(&known.id, &meta.name);
+    put(tx, known, meta, &changes.puts)?;
+    let mut delete = tx.prepare_cached(&format!("DELETE FROM \"{name}\" WHERE tenant = $1 AND key = $2"))?;
+    for row in &changes.deletes {
+        delete.execute([row.tenant.as_str(), &*row.key])?;
+    }
+    Ok(())
+}
+
+fn put(tx: &Transaction<'_>, known: &Known, meta: &TableMeta, puts: &[RowPut]) -> Result<(), Fault> {
+    let name = names::table(&known.id, &meta.name);
     let (group, value) = if meta.sorted { (", grp", ", $5") } else { ("", "") };
+    let replace = if all_new(tx, known, &name, puts)? {
+        ""
+    } else {
+        "ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
+    };
     let mut put = tx.prepare_cached(&format!(
-        "INSERT INTO \"{name}\" (tenant, key, sort, doc{group}) VALUES ($1, $2, $3, $4{value})
-         ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
+        "INSERT INTO \"{name}\" (tenant, key, sort, doc{group}) VALUES ($1, $2, $3, $4{value}) {replace}"
     ))?;
-    for p in &changes.puts {
+    for p in puts {
         let tenant = p.row.tenant.as_str();
         if meta.sorted {
             put.execute(params![tenant, p.row.key, p.sort, p.doc, group_of(&p.row.key)])?;
@@ -110,9 +113,13 @@ fn write(
             put.execute(params![tenant, p.row.key, p.sort, p.doc])?;
         }
     }
-    let mut delete = tx.prepare_cached(&format!("DELETE FROM \"{name}\" WHERE tenant = $1 AND key = $2"))?;
-    for row in &changes.deletes {
-        delete.execute([row.tenant.as_str(), &*row.key])?;
-    }
     Ok(())
+}
+
+fn all_new(tx: &Transaction<'_>, known: &Known, name: &str, puts: &[RowPut]) -> Result<bool, Fault> {
+    if known.status != GenerationStatus::Building {
+        return Ok(false);
+    }
+    let last = tx.prepare_cached(&sql::last_row(name))?.query_row([], |r| Ok((r.get(0)?, r.get(1)?)));
+    Ok(sql::all_new(puts, last.optional()?))
 }
