@@ -3,9 +3,11 @@
 //! board and ask the row store.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::ports::rows::GenerationId;
 use tokio::sync::watch;
 
 /// What a projector does at the moment.
@@ -15,6 +17,12 @@ pub struct Activity {
     pub leading: bool,
     /// Positions a second over the last seconds, while it leads.
     pub rate: f64,
+    /// Where a building ends, while this process builds.
+    pub target: Option<u64>,
+    /// Events folded by a building since it was asked for or went on.
+    pub events: u64,
+    /// Bytes that a building holds in memory, about.
+    pub memory: u64,
     /// Why it does not move, if it does not.
     pub error: Option<String>,
 }
@@ -22,16 +30,31 @@ pub struct Activity {
 pub struct Progress {
     position: watch::Sender<u64>,
     activity: Mutex<Activity>,
+    live: AtomicBool,
+    /// What readers of the projection watch; told while this is live.
+    projection: Option<Arc<Progress>>,
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { position: watch::Sender::new(0), activity: Mutex::default() }
+    fn new(projection: Option<Arc<Progress>>) -> Self {
+        Self {
+            position: watch::Sender::new(0),
+            activity: Mutex::default(),
+            live: AtomicBool::new(false),
+            projection,
+        }
+    }
+
+    fn followed(&self) -> Option<&Progress> {
+        self.projection.as_deref().filter(|_| self.live.load(Ordering::Acquire))
     }
 
     /// Rows up to here can be read.
     pub fn moved(&self, position: u64) {
         self.position.send_if_modified(|p| std::mem::replace(p, position) != position);
+        if let Some(projection) = self.followed() {
+            projection.moved(position);
+        }
     }
 
     pub fn position(&self) -> u64 {
@@ -48,7 +71,11 @@ impl Progress {
     }
 
     pub fn set(&self, change: impl FnOnce(&mut Activity)) {
-        change(&mut self.lock());
+        let mut own = self.lock();
+        change(&mut own);
+        if let Some(projection) = self.followed() {
+            projection.lock().clone_from(&own);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Activity> {
@@ -58,14 +85,51 @@ impl Progress {
 
 #[derive(Default)]
 pub struct Board {
-    entries: Mutex<BTreeMap<String, Arc<Progress>>>,
+    entries: Mutex<BTreeMap<String, Entry>>,
+}
+
+struct Entry {
+    /// Whatever generation is live.
+    projection: Arc<Progress>,
+    generations: BTreeMap<u32, Arc<Progress>>,
 }
 
 impl Board {
-    /// The entry of a projection; made if there is none.
+    /// The entry of a projection's live rows; made if there is none.
     pub fn of(&self, projection: &str) -> Arc<Progress> {
+        self.entry(projection, |entry| entry.projection.clone())
+    }
+
+    /// The entry of one generation; made if there is none.
+    pub fn generation(&self, id: &GenerationId) -> Arc<Progress> {
+        self.entry(&id.projection, |entry| entry.generation(id.number))
+    }
+
+    /// From now on this generation is what readers of the projection watch.
+    pub fn live(&self, id: &GenerationId) {
+        let progress = self.entry(&id.projection, |entry| {
+            let live = entry.generation(id.number);
+            for (number, progress) in &entry.generations {
+                progress.live.store(*number == id.number, Ordering::Release);
+            }
+            live
+        });
+        progress.moved(progress.position());
+        progress.set(|_| {});
+    }
+
+    fn entry<T>(&self, projection: &str, look: impl FnOnce(&mut Entry) -> T) -> T {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.entry(projection.to_owned()).or_insert_with(|| Arc::new(Progress::new())).clone()
+        let new = || Entry { projection: Arc::new(Progress::new(None)), generations: BTreeMap::new() };
+        look(entries.entry(projection.to_owned()).or_insert_with(new))
+    }
+}
+
+impl Entry {
+    fn generation(&mut self, number: u32) -> Arc<Progress> {
+        let projection = &self.projection;
+        let new = || Arc::new(Progress::new(Some(projection.clone())));
+        self.generations.entry(number).or_insert_with(new).clone()
     }
 }
 

@@ -22,10 +22,11 @@ pub struct Folded {
     pub through: u64,
 }
 
-struct Failure {
+/// An event that did not fold.
+pub struct Failure {
     /// Among the batch's events.
-    index: usize,
-    error: String,
+    pub index: usize,
+    pub error: String,
 }
 
 /// Folds the events into `rows`. An event that fails, and all of its partition
@@ -88,7 +89,7 @@ pub fn refold(
 }
 
 /// Applies every event that does not wait, up to the first that fails.
-fn attempt(
+pub fn attempt(
     projection: &dyn Projection,
     rows: &mut Rows,
     events: &[RecordedEvent],

@@ -10,6 +10,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 pub struct Gauges {
     projection: &'static str,
+    generation: String,
     progress: Arc<Progress>,
     last: Instant,
     last_position: u64,
@@ -17,8 +18,9 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    pub fn new(projection: &'static str, progress: Arc<Progress>, position: u64) -> Self {
-        Self { projection, progress, last: Instant::now(), last_position: position, rate: 0.0 }
+    pub fn new(projection: &'static str, generation: u32, progress: Arc<Progress>, position: u64) -> Self {
+        let generation = generation.to_string();
+        Self { projection, generation, progress, last: Instant::now(), last_position: position, rate: 0.0 }
     }
 
     /// Whether it is time to measure again.
@@ -39,12 +41,12 @@ impl Gauges {
             a.error = None;
         });
         let lag = head.saturating_sub(position) as f64;
-        let name = self.projection;
-        metrics::gauge!("daybook_projection_position", "projection" => name).set(position as f64);
-        metrics::gauge!("daybook_projection_lag", "projection" => name).set(lag);
-        metrics::gauge!("daybook_projection_rate", "projection" => name).set(rate);
+        let gauge = |name: &'static str| metrics::gauge!(name, "projection" => self.projection, "generation" => self.generation.clone());
+        gauge("daybook_projection_position").set(position as f64);
+        gauge("daybook_projection_lag").set(lag);
+        gauge("daybook_projection_rate").set(rate);
         let eta = if lag == 0.0 { 0.0 } else { lag / rate.max(0.001) };
-        metrics::gauge!("daybook_projection_eta_seconds", "projection" => name).set(eta);
+        gauge("daybook_projection_eta_seconds").set(eta);
     }
 
     pub fn batch(&self, events: usize, parked: usize) {

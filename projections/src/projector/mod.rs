@@ -1,4 +1,5 @@
-//! The projector: follows the log with one projection and keeps its rows.
+//! The projector: follows the log with one projection and keeps the rows of
+//! one generation of it.
 //!
 //! One owner at a time works on a generation, under a lease with an epoch that
 //! every commit checks. Whatever fails, the next attempt starts from the
@@ -6,15 +7,20 @@
 
 mod fold;
 mod gauges;
+mod lease;
+mod left_out;
 mod session;
 
-pub use fold::{Folded, fold};
+pub use fold::{Failure, Folded, attempt, fold};
+pub use gauges::Gauges;
+pub use lease::Renewal;
+pub use left_out::LeftOut;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::log::{EventLog, LogError};
-use domain::ports::rows::{Lease, ModelId, RowStore, RowsError};
+use domain::ports::rows::{GenerationId, RowStore, RowsError};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Backoff, Board, Progress};
@@ -53,8 +59,6 @@ pub enum Halt {
     Rows(#[from] RowsError),
     #[error(transparent)]
     Log(#[from] LogError),
-    #[error("the rows were built by {stored}, this is {ours}; build a new generation")]
-    Model { stored: ModelId, ours: ModelId },
     #[error("the rows are at {position}, the log ends at {head}: one of them is an old copy")]
     Ahead { position: u64, head: u64 },
     #[error("the fold broke off: {0}")]
@@ -70,14 +74,38 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Keeps the projection's rows until it is cancelled; then it finishes the
-    /// batch it is at.
+    /// Keeps the projection's live rows, which are made if there are none. Only
+    /// for projections that have one generation.
     pub async fn run(&self, projection: Arc<dyn Projection>, cancel: CancellationToken) {
-        let progress = self.board.of(projection.name());
+        let mut pause = backoff();
+        while !cancel.is_cancelled() {
+            match self.rows.open(projection.name(), &projection.model(), projection.tables()).await {
+                Ok(generation) => {
+                    self.board.live(&generation.id);
+                    return self.keep(generation.id, projection, cancel).await;
+                }
+                Err(error) => {
+                    tracing::warn!(projection = projection.name(), %error, "rows not opened; trying again");
+                    tokio::time::sleep(pause.delay()).await;
+                }
+            }
+        }
+    }
+
+    /// Keeps a generation's rows by the projection that built it, until it is
+    /// cancelled or the generation is dropped; then it finishes the batch it
+    /// is at.
+    pub async fn keep(
+        &self,
+        generation: GenerationId,
+        projection: Arc<dyn Projection>,
+        cancel: CancellationToken,
+    ) {
+        let progress = self.board.generation(&generation);
         let mut pause = backoff();
         while !cancel.is_cancelled() {
             let before = progress.position();
-            let ended = self.lead(&projection, &progress, &cancel).await;
+            let ended = self.lead(&generation, &projection, &progress, &cancel).await;
             progress.set(|a| a.leading = false);
             if progress.position() != before {
                 pause = backoff();
@@ -88,15 +116,16 @@ impl Projector {
                     progress.set(|a| a.error = None);
                     remaining.clamp(Duration::from_millis(10), Duration::from_secs(1))
                 }
+                Err(Halt::Rows(RowsError::UnknownGeneration(_))) => return,
                 Err(error @ Halt::Ahead { .. }) => {
                     // The log will grow past it, and what it held before would
                     // be left out: that is for a person to decide.
-                    tracing::error!(projection = projection.name(), %error, alert = true, "projector stopped");
+                    tracing::error!(%generation, %error, alert = true, "projector stopped");
                     progress.set(|a| a.error = Some(error.to_string()));
                     return cancel.cancelled().await;
                 }
                 Err(error) => {
-                    tracing::warn!(projection = projection.name(), %error, "projector stopped; trying again");
+                    tracing::warn!(%generation, %error, "projector stopped; trying again");
                     progress.set(|a| a.error = Some(error.to_string()));
                     pause.delay()
                 }
@@ -111,17 +140,13 @@ impl Projector {
     /// Takes the lease and works until it is cancelled or something fails.
     async fn lead(
         &self,
+        generation: &GenerationId,
         projection: &Arc<dyn Projection>,
         progress: &Arc<Progress>,
         cancel: &CancellationToken,
     ) -> Result<(), Halt> {
-        let ours = projection.model();
-        let generation = self.rows.open(projection.name(), &ours, projection.tables()).await?;
-        if generation.model != ours {
-            return Err(Halt::Model { stored: generation.model, ours });
-        }
-        let lease = self.rows.acquire(&generation.id, &self.options.owner, self.options.lease).await?;
-        let renewal = self.keep(lease.clone());
+        let lease = self.rows.acquire(generation, &self.options.owner, self.options.lease).await?;
+        let renewal = Renewal::start(self.rows.clone(), lease.clone(), self.options.lease);
         let mut session = Session::open(self, projection.clone(), progress.clone(), lease.clone()).await?;
         progress.set(|a| a.leading = true);
         let ended = tokio::select! {
@@ -132,36 +157,9 @@ impl Projector {
         };
         drop(renewal);
         if let Err(error) = self.rows.release(&lease).await {
-            tracing::debug!(projection = projection.name(), %error, "lease not released");
+            tracing::debug!(%generation, %error, "lease not released");
         }
         ended
-    }
-
-    /// Renews the lease beside the work, however long a batch takes.
-    fn keep(&self, lease: Lease) -> Renewal {
-        let lost = CancellationToken::new();
-        let (rows, ttl, signal) = (self.rows.clone(), self.options.lease, lost.clone());
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(ttl / 3).await;
-                // A store that does not answer says nothing about the lease.
-                if let Err(RowsError::LeaseLost) = rows.renew(&lease, ttl).await {
-                    return signal.cancel();
-                }
-            }
-        });
-        Renewal { lost, task }
-    }
-}
-
-struct Renewal {
-    lost: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

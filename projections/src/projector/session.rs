@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fold::{Folded, fold, refold};
 use super::gauges::Gauges;
+use super::left_out::LeftOut;
 use super::{Halt, Options, Projector};
 use crate::board::Progress;
 use crate::projection::Projection;
@@ -21,6 +22,8 @@ use crate::working_set::{Fetch, Rows};
 
 /// How long to wait for news before looking at what else there is to do.
 const WAIT: Duration = Duration::from_secs(1);
+/// How long to leave a generation alone that is held where it is.
+const HELD: Duration = Duration::from_millis(50);
 /// Dead letters applied in one transaction of a retry.
 const RETRY_CHUNK: usize = 1_000;
 
@@ -35,6 +38,9 @@ pub struct Session {
     position: u64,
     /// Partitions with dead letters.
     parked: HashSet<String>,
+    left_out: LeftOut,
+    /// The store let no commit past this when it was last tried.
+    held: Option<u64>,
     /// `None` while a blocking thread folds.
     working: Option<Rows>,
     gauges: Gauges,
@@ -64,7 +70,9 @@ impl Session {
             log: projector.log.clone(),
             rows: projector.rows.clone(),
             filter: ReadFilter::types(projection.event_types().iter().copied()),
-            gauges: Gauges::new(projection.name(), progress.clone(), lease.position),
+            gauges: Gauges::new(projection.name(), lease.generation.number, progress.clone(), lease.position),
+            left_out: LeftOut::read(&*projector.log, &lease.generation).await?,
+            held: None,
             position: lease.position,
             parked: parked.into_iter().map(|(partition, _)| partition).collect(),
             working: Some(Rows::new(Box::new(fetch), projector.options.memory)),
@@ -80,27 +88,58 @@ impl Session {
         self.retry_requested(cancel).await?;
         let mut ahead: Option<Page> = None;
         while !cancel.is_cancelled() {
-            let page = match ahead.take() {
-                Some(page) => page,
-                None => self.log.read(self.position, self.options.batch, &self.filter).await?,
-            };
-            if self.gauges.due() {
-                let head = self.log.head().await?.position;
-                self.gauges.measure(self.position, head);
-            }
-            if !self.parked.is_empty() && self.retries_seen.elapsed() >= WAIT {
-                self.retry_requested(cancel).await?;
-            }
-            if page.through == self.position {
-                self.wait(cancel).await?;
-            } else if page.events.len() >= self.options.batch {
-                ahead = Some(self.batch_and_read_on(page).await?);
-            } else {
-                self.batch(page).await?;
-                self.linger(cancel).await;
+            match self.step(ahead.take(), cancel).await {
+                Ok(next) => ahead = next,
+                Err(Halt::Rows(RowsError::Held { position })) => self.stay_behind(position),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// One page of the log. Returns the next one if it has been read already.
+    async fn step(&mut self, ahead: Option<Page>, cancel: &CancellationToken) -> Result<Option<Page>, Halt> {
+        if self.gauges.due() {
+            let head = self.log.head().await?.position;
+            self.gauges.measure(self.position, head);
+            self.left_out.refresh(&*self.log).await?;
+        }
+        if !self.parked.is_empty() && self.retries_seen.elapsed() >= WAIT {
+            self.retry_requested(cancel).await?;
+        }
+        if let Some(held) = self.held.take() {
+            if held <= self.position {
+                sleep(HELD, cancel).await;
+            } else {
+                let mut page = self.page().await?;
+                page.events.retain(|e| e.position <= held);
+                page.through = page.through.min(held);
+                self.batch(page).await?;
+            }
+            return Ok(None);
+        }
+        let page = match ahead {
+            Some(page) => page,
+            None => self.page().await?,
+        };
+        if page.through == self.position {
+            self.wait(cancel).await?;
+        } else if page.events.len() >= self.options.batch {
+            return self.batch_and_read_on(page).await.map(Some);
+        } else {
+            self.batch(page).await?;
+            sleep(self.options.linger, cancel).await;
+        }
+        Ok(None)
+    }
+
+    /// The store keeps the generation at this position for somebody who
+    /// compares it; what was folded past it is forgotten.
+    fn stay_behind(&mut self, position: u64) {
+        self.held = Some(position);
+        if let Some(rows) = &mut self.working {
+            rows.discard();
+        }
     }
 
     async fn wait(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
@@ -111,13 +150,6 @@ impl Session {
                 Ok(Err(error)) => Err(error.into()),
                 _ => Ok(()),
             },
-        }
-    }
-
-    async fn linger(&mut self, cancel: &CancellationToken) {
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = tokio::time::sleep(self.options.linger) => {}
         }
     }
 
@@ -136,9 +168,12 @@ impl Session {
         Ok(self.log.read(self.position, self.options.batch, &self.filter).await?)
     }
 
-    async fn batch(&mut self, page: Page) -> Result<(), Halt> {
+    async fn batch(&mut self, mut page: Page) -> Result<(), Halt> {
         let (projection, parked) = (self.projection.clone(), self.parked.clone());
         let count = page.events.len();
+        if !self.left_out.is_empty() {
+            page.events.retain(|e| !self.left_out.contains(e.position));
+        }
         let folded = self
             .blocking(move |rows| fold(projection.as_ref(), rows, &parked, &page.events, page.through))
             .await?;
@@ -180,6 +215,7 @@ impl Session {
     /// Applies the sequences that somebody asked to be tried again.
     async fn retry_requested(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
         self.retries_seen = Instant::now();
+        self.left_out.refresh(&*self.log).await?;
         let partitions = self.rows.parked_partitions(&self.lease.generation).await?;
         for (partition, _) in partitions.iter().filter(|(_, requested)| *requested) {
             while !cancel.is_cancelled() && self.retry(partition).await? {}
@@ -195,11 +231,14 @@ impl Session {
             self.parked.remove(partition);
             return Ok(false);
         }
+        let (gone, sequence): (Vec<_>, Vec<_>) =
+            sequence.into_iter().partition(|p| self.left_out.contains(p.letter.position));
         let events = self.parked_events(&sequence).await?;
         let projection = self.projection.clone();
         let (applied, changes, error) =
             self.blocking(move |rows| refold(projection.as_ref(), rows, &events)).await?;
-        let unparked = sequence[..applied].iter().map(|p| p.letter.position).collect();
+        let done = gone.iter().chain(&sequence[..applied]);
+        let unparked = done.map(|p| p.letter.position).collect();
         let failed = error.is_some();
         let parked = match sequence.into_iter().nth(applied) {
             Some(next) if failed => vec![DeadLetter { error, ..next.letter }],
@@ -245,5 +284,12 @@ struct StoreFetch {
 impl Fetch for StoreFetch {
     fn fetch(&self, table: &str, keys: &[RowKey]) -> Result<Vec<Option<String>>, RowsError> {
         self.runtime.block_on(self.rows.fetch_many(&self.generation, table, keys))
+    }
+}
+
+async fn sleep(time: Duration, cancel: &CancellationToken) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
     }
 }

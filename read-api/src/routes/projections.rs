@@ -112,9 +112,8 @@ async fn one(
 
 fn describe(state: &ReadState, generation: &Generation, head: u64) -> ProjectionBody {
     let lag = head.saturating_sub(generation.position);
-    let live = generation.status == GenerationStatus::Live;
-    let activity = state.board.of(&generation.id.projection).activity();
-    let rate = (live && activity.leading).then_some(activity.rate);
+    let activity = state.board.generation(&generation.id).activity();
+    let rate = activity.leading.then_some(activity.rate);
     let eta_seconds = match rate {
         _ if lag == 0 => Some(0.0),
         Some(rate) if rate > 0.0 => Some(lag as f64 / rate),
@@ -131,7 +130,7 @@ fn describe(state: &ReadState, generation: &Generation, head: u64) -> Projection
         rate,
         eta_seconds,
         dead_letters: generation.dead_letters,
-        error: activity.error.filter(|_| live).map(|_| "the projector is stopped; its log says why".into()),
+        error: activity.error.map(|_| "the projector is stopped; its log says why".into()),
     }
 }
 
