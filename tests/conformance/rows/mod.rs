@@ -1,0 +1,10 @@
+//! What every row store promises, tried on each of them: in memory, SQLite,
+//! Postgres.
+
+mod bed;
+mod commits;
+mod generations;
+mod pointer;
+mod reads;
+mod snapshots;
+mod views;
