@@ -35,6 +35,17 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// The figures of both, which share no visitor.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            single: self.single + other.single,
+            taps: self.taps + other.taps,
+            seconds: self.seconds + other.seconds,
+            longest_seconds: self.longest_seconds.max(other.longest_seconds),
+        }
+    }
+
     fn add(&mut self, session: Session) {
         self.count += 1;
         self.single += u64::from(session.2 == 1);

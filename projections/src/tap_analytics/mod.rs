@@ -120,11 +120,7 @@ impl Projection for TapAnalytics {
     }
 
     fn bulk(&self, events: u64) -> Option<Box<dyn Bulk>> {
-        // Visits need the instants of each visitor, which the columns' fold
-        // does not keep.
-        let without_sessions = self.gap_seconds.is_none();
-        without_sessions
-            .then(|| Box::new(bulk::TapBulk::new(self.classifier.parameters().clone(), events)) as _)
+        Some(Box::new(bulk::TapBulk::new(self, events)))
     }
 }
 

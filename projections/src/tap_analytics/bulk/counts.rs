@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use domain::ports::rows::{RowKey, RowPut};
 use jiff::Timestamp;
 use models::taps::Class;
+use models::taps::sessions::Sessions;
 
 use super::super::breakdown;
 use super::super::fold::{CLOSED, MAX_COUNTRIES, MAX_HOSTS, MAX_LANGUAGES, MAX_WINDOWS, class_index};
@@ -63,6 +64,7 @@ pub struct People {
     pub unique_bands: u64,
     pub repeat_bands: u64,
     pub unique_visitors: u64,
+    pub sessions: Option<Sessions>,
 }
 
 #[derive(Default)]
@@ -150,6 +152,10 @@ impl Counts {
             sum.unique_bands += people.unique_bands;
             sum.repeat_bands += people.repeat_bands;
             sum.unique_visitors += people.unique_visitors;
+            if let Some(more) = people.sessions {
+                let so_far = sum.sessions.get_or_insert_default();
+                *so_far = so_far.and(more);
+            }
         }
     }
 
@@ -189,7 +195,7 @@ impl Counts {
                 countries: totals.countries.named(names),
                 languages: totals.languages.named(names),
                 bot_classes: totals.bot_classes.named(names),
-                sessions: None,
+                sessions: people.sessions,
             };
             rows.push(put_of(RowKey { tenant: tenant(&show.tenant)?, key: show.event.clone() }, &summary)?);
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use domain::ports::rows::{RowKey, RowPut, TableChanges};
 use domain::tap::{PREVIEWED, TAPPED};
 use domain::{RecordedEvent, TenantId};
-use models::taps::{Classifier, Parameters};
+use models::taps::Classifier;
 
 use self::bands::Bands;
 use self::counts::{Counts, People};
@@ -27,7 +27,7 @@ use self::shows::Show;
 use self::taps::{MEMBERS, Taps};
 use self::visitors::Visitors;
 use super::rows::{EventSettings, Shared, key};
-use super::{BANDS, EVENTS, HISTORY, MINUTES, REFERRERS, SHARED, SUMMARY, VISITORS, fold};
+use super::{BANDS, EVENTS, HISTORY, MINUTES, REFERRERS, SHARED, SUMMARY, TapAnalytics, VISITORS, fold};
 use crate::bulk::{Bulk, Columns, Sink, Wants};
 use crate::projection::ApplyError;
 use crate::working_set::put_of;
@@ -70,6 +70,8 @@ impl Part {
 /// The fold of [`super::TapAnalytics`] over a whole history.
 pub struct TapBulk {
     classifier: Classifier,
+    /// `None` where visits are not told apart.
+    gap_seconds: Option<u32>,
     part: Part,
     counts: Counts,
     bands: Bands,
@@ -80,14 +82,15 @@ pub struct TapBulk {
 
 impl TapBulk {
     /// `taps`: how many there are, about.
-    pub fn new(parameters: Parameters, taps: u64) -> Self {
-        Self::in_parts(parameters, taps.div_ceil(TAPS_A_PASS).max(1))
+    pub fn new(model: &TapAnalytics, taps: u64) -> Self {
+        Self::in_parts(model, taps.div_ceil(TAPS_A_PASS).max(1))
     }
 
-    pub(super) fn in_parts(parameters: Parameters, of: u64) -> Self {
+    pub(super) fn in_parts(model: &TapAnalytics, of: u64) -> Self {
         let part = Part { number: 0, of };
         Self {
-            classifier: Classifier::new(parameters),
+            classifier: Classifier::new(model.classifier.parameters().clone()),
+            gap_seconds: model.gap_seconds,
             part,
             counts: Counts::default(),
             bands: Bands::new(part),
@@ -111,6 +114,9 @@ impl TapBulk {
         }
         for show in self.visitors.each() {
             people.entry(show).or_default().unique_visitors += 1;
+        }
+        for (show, sessions) in self.visitors.sessions() {
+            people.entry(show).or_default().sessions = Some(sessions);
         }
         for (show, people) in &people {
             self.counts.add_people(show, people);
@@ -149,13 +155,13 @@ impl Bulk for TapBulk {
         let head = batch.event_type == PREVIEWED;
         let (taps, broken) = Taps::new(batch, head, &self.classifier);
         let (counts, bands, visitors) = (&mut self.counts, &mut self.bands, &mut self.visitors);
-        let first_pass = self.part.number == 0;
+        let (gap_seconds, first_pass) = (self.gap_seconds, self.part.number == 0);
         let bands_folded = std::thread::scope(|scope| {
             let folding = scope.spawn(|| bands.fold(&taps));
             if first_pass {
                 counts.fold(&taps);
             }
-            visitors.fold(&taps);
+            visitors.fold(&taps, gap_seconds);
             folding.join()
         });
         bands_folded.map_err(|_| ApplyError::Event("folding bands panicked".into()))?;

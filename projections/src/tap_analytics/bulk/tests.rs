@@ -1,4 +1,5 @@
 use domain::StreamId;
+use models::taps::{Parameters, WITH_SESSIONS};
 use proptest::prelude::*;
 
 use super::super::TapAnalytics;
@@ -63,7 +64,14 @@ fn bulk(mut bulk: TapBulk, events: &[RecordedEvent], batch: usize) -> (Tables, V
 }
 
 fn in_parts(of: u64) -> TapBulk {
-    TapBulk::in_parts(Parameters::default(), of)
+    TapBulk::in_parts(&TapAnalytics::default(), of)
+}
+
+/// A pause of a minute ends a visit.
+fn with_visits() -> TapAnalytics {
+    let mut parameters = Parameters::of(WITH_SESSIONS);
+    parameters.session_gap_seconds = Some(60);
+    TapAnalytics::new(WITH_SESSIONS, parameters)
 }
 
 proptest! {
@@ -76,8 +84,10 @@ proptest! {
         parts in 1u64..4,
     ) {
         let events = history_of(&taps);
-        let expected = fold(&TapAnalytics::default(), &events, 7).unwrap().all();
-        prop_assert_eq!(bulk(in_parts(parts), &events, batch), (expected, Vec::new()));
+        for model in [TapAnalytics::default(), with_visits()] {
+            let expected = fold(&model, &events, 7).unwrap().all();
+            prop_assert_eq!(bulk(TapBulk::in_parts(&model, parts), &events, batch), (expected, Vec::new()));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use domain::ports::rows::{RowKey, RowPut};
 use models::taps::Class;
+use models::taps::sessions::{self, Session, Sessions};
 
 use super::super::rows::{Seen, key};
 use super::intern::{Column, MISSING, Names, Table};
@@ -16,8 +17,11 @@ pub struct Visitors {
     part: Part,
     shows: Shows,
     visitors: Names,
-    /// By show and visitor.
-    seen: Table<(u32, u32), ()>,
+    /// Visits by show and visitor; none where they are not told apart.
+    seen: Table<(u32, u32), Vec<Session>>,
+    /// By show.
+    figures: Table<u32, Sessions>,
+    visits: usize,
 }
 
 impl Visitors {
@@ -25,7 +29,7 @@ impl Visitors {
         Self { part, ..Self::default() }
     }
 
-    pub fn fold(&mut self, taps: &Taps) {
+    pub fn fold(&mut self, taps: &Taps, gap_seconds: Option<u32>) {
         let mut shows = self.shows.column(taps);
         let (part, names) = (self.part, &mut self.visitors);
         let number = |visitor: &str| if part.has(visitor) { names.number(visitor) } else { MISSING };
@@ -35,18 +39,29 @@ impl Visitors {
             let visitor = visitors.at(taps.member(VISITOR), row);
             if visitor != MISSING && taps.class(row) == Class::Human {
                 let show = shows.at(&mut self.shows, taps, row);
-                self.seen.number((show, visitor));
+                let visits = self.seen.entry((show, visitor));
+                if let Some(gap) = gap_seconds {
+                    let before = visits.capacity();
+                    sessions::add(visits, taps.columns.at[row], gap, self.figures.entry(show));
+                    self.visits = self.visits + visits.capacity() - before;
+                }
             }
         }
     }
 
     pub fn memory(&self) -> usize {
-        self.visitors.memory() + self.seen.memory()
+        self.visitors.memory() + self.seen.memory() + self.visits * size_of::<Session>()
     }
 
     /// The event of every visitor.
     pub fn each(&self) -> impl Iterator<Item = Show> {
         self.seen.keys.iter().map(|(show, _)| self.shows.show(*show))
+    }
+
+    /// The visits of every event, in figures.
+    pub fn sessions(&self) -> impl Iterator<Item = (Show, Sessions)> {
+        let shows = self.figures.keys.iter().map(|show| self.shows.show(*show));
+        shows.zip(self.figures.values.iter().copied())
     }
 
     pub fn rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
@@ -59,7 +74,10 @@ impl Visitors {
             let (show, visitor) = self.seen.keys[i];
             let show = self.shows.show(show);
             let row_key = key(&show.event, self.visitors.text(visitor)).into();
-            put_of(RowKey { tenant: tenant(&show.tenant)?, key: row_key }, &Seen::default())
+            put_of(
+                RowKey { tenant: tenant(&show.tenant)?, key: row_key },
+                &Seen { visits: self.seen.values[i].clone() },
+            )
         })
     }
 }
