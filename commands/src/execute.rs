@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use daybook_http::Principal;
 use domain::api_key::Role;
 use domain::decide::{Context, Decide, Decision, Rejection, stream_of};
@@ -29,16 +31,17 @@ pub struct Services {
     pub bulk: BulkLimits,
 }
 
-/// What one bulk request may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What one bulk request may hold, and how many may be in memory at once.
+#[derive(Debug, Clone)]
 pub struct BulkLimits {
     pub body_bytes: usize,
     pub rows: usize,
+    pub uploads: Arc<Semaphore>,
 }
 
 impl Default for BulkLimits {
     fn default() -> Self {
-        Self { body_bytes: 64 << 20, rows: 200_000 }
+        Self { body_bytes: 64 << 20, rows: 200_000, uploads: Arc::new(Semaphore::new(4)) }
     }
 }
 

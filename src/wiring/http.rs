@@ -18,6 +18,7 @@ use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
 use read_api::ReadState;
 use read_api::hub::Hub;
+use tokio::sync::Semaphore;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -64,7 +65,11 @@ pub fn router(
 }
 
 pub fn bulk_limits(config: &Config) -> BulkLimits {
-    BulkLimits { body_bytes: config.limits.bulk_body_bytes, rows: config.limits.bulk_rows }
+    BulkLimits {
+        body_bytes: config.limits.bulk_body_bytes,
+        rows: config.limits.bulk_rows,
+        uploads: Arc::new(Semaphore::new(config.limits.bulk_uploads)),
+    }
 }
 
 pub fn proxies(config: &Config) -> Result<TrustedProxies> {

@@ -25,6 +25,7 @@ struct App {
     router: Router,
     log: Arc<MemoryLog>,
     slow: Arc<SlowLog>,
+    uploads: Arc<tokio::sync::Semaphore>,
 }
 
 struct Answer {
@@ -43,14 +44,11 @@ fn app() -> App {
     let clock = Arc::new(FixedClock::at("2026-05-01T00:00:00Z"));
     let log = Arc::new(MemoryLog::new(clock.clone()));
     let slow = Arc::new(SlowLog::new(log.clone()));
-    let services = Services {
-        log: slow.clone(),
-        clock,
-        ids: Arc::new(CountingIds::default()),
-        bulk: BulkLimits::default(),
-    };
+    let (ids, bulk) = (Arc::new(CountingIds::default()), BulkLimits::default());
+    let uploads = bulk.uploads.clone();
+    let services = Services { log: slow.clone(), clock, ids, bulk };
     let (ring, _) = KeyRing::new(vec![]);
-    App { router: commands::router(services, ring), log, slow }
+    App { router: commands::router(services, ring), log, slow, uploads }
 }
 
 fn principal(tenant: &str, roles: &[Role]) -> Principal {
@@ -305,4 +303,20 @@ async fn bulk_takes_more_rows_than_one_batch() {
     assert!(answers.iter().all(|a| a["status"] == "registered"));
     let page = app.log.read(0, 20_000, &ReadFilter::default()).await.unwrap();
     assert_eq!(page.events.len(), 10_001);
+}
+
+#[tokio::test]
+async fn no_more_bulk_requests_are_taken_than_fit() {
+    let app = app();
+    let held = app.uploads.clone().acquire_many_owned(4).await.unwrap();
+    let request = || {
+        let body = Body::from("band_id\nb1\n");
+        Request::post("/v1/bands/bulk").header("content-type", "text/csv").body(body).unwrap()
+    };
+    let writer = || principal("acme", &[Role::Writer]);
+    let refused = app.raw(writer(), request()).await;
+    assert_eq!(refused.status, 503, "{:?}", refused.body);
+    assert!(refused.headers.contains_key("retry-after"));
+    drop(held);
+    assert_eq!(app.raw(writer(), request()).await.status, 200);
 }

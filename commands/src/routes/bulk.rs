@@ -3,6 +3,7 @@
 //! an upload that broke off is simply sent again.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,8 +19,10 @@ use domain::band::{Band, Command, Register};
 use domain::decide::{Context, Decide, Decision};
 use domain::ports::log::{AppendError, ExpectedVersion, Receipt};
 use domain::target_url::UrlPolicy;
-use futures::stream;
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::caller::{Caller, ProblemBody, problem};
@@ -27,6 +30,8 @@ use crate::execute::{Call, Services, build_append, execute, explain_check};
 use crate::reply::StoredOutcome;
 
 const MAX_LINE_BYTES: usize = 16 << 10;
+/// How long answers wait for a client to take them.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows appended together.
 const CHUNK: usize = 500;
 
@@ -92,13 +97,28 @@ async fn register_bands(
     caller.principal.require(Role::Writer)?;
     let (parts, body) = request.into_parts();
     let format = Format::of(&parts.headers)?;
+    let Ok(permit) = services.bulk.uploads.clone().try_acquire_owned() else {
+        let detail = "As many bulk requests as the server takes at once are being worked on.";
+        return Err(Problem::new(Kind::Overloaded, detail).retry_after(5));
+    };
     let bytes = read_body(&parts.headers, body, services.bulk.body_bytes).await?;
     let rows = Rows::new(format, bytes, services.bulk.rows)?;
     let call = Call { idempotency: None, ..caller.call(Role::Writer, "bulk", [0; 32], UrlPolicy::default()) };
-    let lines = stream::unfold((services, call, rows), |(services, call, mut rows)| async move {
+    let (answers, lines) = mpsc::channel(1);
+    tokio::spawn(async move {
+        register_rows(services, call, rows, answers).await;
+        drop(permit);
+    });
+    let lines = ReceiverStream::new(lines).map(Ok::<_, std::convert::Infallible>);
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+/// Goes on as long as the client takes the answers.
+async fn register_rows(services: Services, call: Call, mut rows: Rows, answers: mpsc::Sender<Bytes>) {
+    loop {
         let chunk = rows.next_chunk();
         if chunk.is_empty() {
-            return None;
+            return;
         }
         let mut out = Vec::new();
         for answer in register_chunk(&services, &call, chunk).await {
@@ -106,9 +126,10 @@ async fn register_bands(
             serde_json::to_writer(&mut out, &answer).ok();
             out.push(b'\n');
         }
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(out)), (services, call, rows)))
-    });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+        if answers.send_timeout(Bytes::from(out), PATIENCE).await.is_err() {
+            return;
+        }
+    }
 }
 
 type NumberedRow = (usize, Result<BandRow, Problem>);

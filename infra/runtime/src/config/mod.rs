@@ -84,6 +84,7 @@ pub struct LimitSettings {
     pub body_bytes: usize,
     pub bulk_body_bytes: usize,
     pub bulk_rows: usize,
+    pub bulk_uploads: usize,
     pub json_depth: usize,
 }
 
@@ -153,6 +154,7 @@ impl Config {
             ("limits.body_bytes", limits.body_bytes),
             ("limits.bulk_body_bytes", limits.bulk_body_bytes),
             ("limits.bulk_rows", limits.bulk_rows),
+            ("limits.bulk_uploads", limits.bulk_uploads),
             ("limits.json_depth", limits.json_depth),
         ];
         if let Some((setting, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
