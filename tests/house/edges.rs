@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("infra-log", &["domain"]),
     ("infra-rows", &["domain"]),
     ("infra-journal", &["domain"]),
+    ("infra-archive", &["domain"]),
     ("infra-runtime", &["domain"]),
     ("xtask", &[]),
 ];
@@ -29,6 +30,9 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("hyper", &["daybook-http", "read-api"]),
     ("sqlx", &["infra-log", "infra-rows"]),
     ("rusqlite", &["infra-log", "infra-rows"]),
+    ("object_store", &["infra-archive"]),
+    ("parquet", &["infra-archive"]),
+    ("arrow-array", &["infra-archive"]),
 ];
 
 /// The tests of a crate may also use the in-memory references.

@@ -1,6 +1,7 @@
 //! The sockets that technology plugs into. Each is small and object-safe and
 //! has one conformance suite that runs against every implementation.
 
+pub mod archive;
 pub mod clock;
 pub mod journal;
 pub mod log;

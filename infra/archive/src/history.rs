@@ -1,0 +1,157 @@
+//! Sealed events one page after the other: the port.
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use domain::RecordedEvent;
+use domain::ports::archive::{Archive, ArchiveError};
+use domain::ports::log::{Page, ReadFilter};
+use tokio::sync::Mutex;
+
+use crate::decode::Events;
+use crate::manifest::Manifest;
+use crate::scan::{Chunk, Chunks, Scan};
+use crate::{ArchiveStore, schema};
+
+/// Payload bytes after which a page ends, however many events were asked for.
+const PAGE_BYTES: usize = 16 << 20;
+/// Readers whose place is remembered, so that the next page goes on there.
+const OPEN_SCANS: usize = 4;
+
+/// Whole events of a manifest, each checked against its leaf.
+pub struct EventScan {
+    chunks: Chunks,
+    ready: VecDeque<RecordedEvent>,
+    /// Every position up to here has been looked at once `ready` is taken.
+    through: u64,
+    dense: bool,
+}
+
+impl EventScan {
+    pub fn new(store: &ArchiveStore, manifest: &Manifest, after: u64, types: &[&str]) -> Self {
+        let scan = Scan { threads: 2, ..Scan::new(types, &schema::ENVELOPE).after(after) };
+        let chunks = store.scan(manifest, &scan);
+        Self { chunks, ready: VecDeque::new(), through: after, dense: types.is_empty() }
+    }
+
+    /// The next event. `None` at the manifest's end.
+    pub async fn next(&mut self) -> Result<Option<RecordedEvent>, ArchiveError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let Some(chunk) = self.chunks.next().await? else { return Ok(None) };
+            let after = std::mem::replace(&mut self.through, chunk.through);
+            self.ready = events(&chunk)?;
+            if self.dense && self.ready.len() as u64 != self.through - after {
+                let object = format!("the range of positions {} to {}", after + 1, self.through);
+                return Err(ArchiveError::Missing { object });
+            }
+        }
+    }
+}
+
+fn events(chunk: &Chunk) -> Result<VecDeque<RecordedEvent>, ArchiveError> {
+    let object = |part: usize| format!("{} ({}…)", chunk.parts[part].event_type, chunk.after + 1);
+    let parts = chunk.parts.iter().enumerate();
+    let readers: Result<Vec<Events>, _> = parts.map(|(i, p)| Events::new(&p.batch, &object(i))).collect();
+    let mut readers = readers?;
+    chunk.rows().map(|(part, row)| readers[part].event(row, &object(part))).collect()
+}
+
+/// The archive as a source of history.
+pub struct SealedHistory {
+    store: ArchiveStore,
+    open: Mutex<Vec<Open>>,
+}
+
+/// Where a reader left off.
+struct Open {
+    after: u64,
+    filter: ReadFilter,
+    manifest: u64,
+    scan: EventScan,
+    through: u64,
+}
+
+impl SealedHistory {
+    pub fn new(store: ArchiveStore) -> Self {
+        Self { store, open: Mutex::default() }
+    }
+
+    pub fn store(&self) -> &ArchiveStore {
+        &self.store
+    }
+
+    async fn begin(&self, after: u64, filter: &ReadFilter) -> Result<Option<Open>, ArchiveError> {
+        let Some(manifest) = self.store.manifest().await? else { return Ok(None) };
+        let types: Vec<&str> = filter.event_types.iter().map(AsRef::as_ref).collect();
+        let scan = EventScan::new(&self.store, &manifest, after, &types);
+        let (number, through) = (manifest.number, manifest.through);
+        Ok(Some(Open { after, filter: filter.clone(), manifest: number, scan, through }))
+    }
+}
+
+#[async_trait]
+impl Archive for SealedHistory {
+    async fn through(&self) -> Result<u64, ArchiveError> {
+        Ok(self.store.manifest().await?.map_or(0, |manifest| manifest.through))
+    }
+
+    async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, ArchiveError> {
+        if limit == 0 {
+            return Ok(Page { events: Vec::new(), through: after });
+        }
+        let mut open = self.open.lock().await;
+        let found = open.iter().position(|o| o.after == after && o.filter == *filter);
+        let resumed = found.map(|index| open.remove(index));
+        drop(open);
+        let mut reader = match resumed {
+            Some(reader) => reader,
+            None => match self.begin(after, filter).await? {
+                Some(reader) => reader,
+                None => return Ok(Page { events: Vec::new(), through: after }),
+            },
+        };
+        loop {
+            match reader.page(after, limit).await {
+                Ok(page) => {
+                    if page.through < reader.through {
+                        reader.after = page.through;
+                        let mut open = self.open.lock().await;
+                        open.push(reader);
+                        if open.len() > OPEN_SCANS {
+                            open.remove(0);
+                        }
+                    }
+                    return Ok(page);
+                }
+                // Merged into another since this reader began.
+                Err(missing @ ArchiveError::Missing { .. }) => match self.begin(after, filter).await? {
+                    Some(again) if again.manifest > reader.manifest => reader = again,
+                    _ => return Err(missing),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Open {
+    async fn page(&mut self, after: u64, limit: usize) -> Result<Page, ArchiveError> {
+        let mut page = Page { events: Vec::new(), through: after };
+        let mut bytes = 0;
+        while page.events.len() < limit && bytes < PAGE_BYTES {
+            let Some(event) = self.scan.next().await? else {
+                page.through = self.through.max(after);
+                return Ok(page);
+            };
+            page.through = event.position;
+            if self.filter.matches(&event) {
+                bytes += event.payload.len();
+                page.events.push(event);
+            }
+        }
+        Ok(page)
+    }
+}

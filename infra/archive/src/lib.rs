@@ -1,0 +1,47 @@
+//! The archive: sealed segments in object storage and the manifest that says
+//! what they are.
+//!
+//! A segment is a Parquet file with all events of one type at a range of
+//! positions ([`schema`] has its columns). The manifest ([`manifest`]) is
+//! written last and names every segment with its hash; nothing that it does not
+//! name counts. No file is ever changed.
+
+mod decode;
+mod encode;
+mod file;
+mod history;
+pub mod manifest;
+mod merge;
+mod names;
+mod open;
+mod payload;
+mod rows;
+mod scan;
+pub mod schema;
+mod seal;
+mod stale;
+mod store;
+mod task;
+mod verify;
+
+pub use decode::Events;
+pub use history::{EventScan, SealedHistory};
+pub use open::{OpenError, Patience, S3Settings};
+pub use scan::{Chunk, Chunks, Part, Scan, positions};
+pub use seal::{Archiver, Sealed, Settings, check_continues};
+pub use store::ArchiveStore;
+pub use verify::{Verdict, each_event};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+mod tests;
+
+/// Readers work on these.
+pub use arrow_array;
+pub use arrow_schema;
+
+use sha2::{Digest, Sha256};
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}

@@ -1,0 +1,5 @@
+mod bed;
+mod columns;
+mod damage;
+mod faults;
+mod sealing;
