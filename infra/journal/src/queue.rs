@@ -5,8 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::thread::ThreadId;
 
 use domain::ports::journal::{JournalEntry, JournalError};
+use tokio::runtime::Handle;
 
 use crate::frame;
 
@@ -59,7 +61,7 @@ impl Queue {
         pending.next += 1;
         frame::encode(&mut pending.batch.frames, offset, entry);
         pending.batch.entries += 1;
-        let written = Written { outcome: pending.batch.outcome.clone(), offset, slot: None };
+        let written = Written { outcome: pending.batch.outcome.clone(), offset, place: None };
         let first = pending.batch.entries == 1;
         drop(pending);
         if first {
@@ -104,8 +106,31 @@ impl Queue {
 pub struct Outcome(Mutex<Fate>);
 
 enum Fate {
-    Waiting(Vec<Waker>),
+    Waiting(Vec<Group>),
     Known(Result<(), JournalError>),
+}
+
+/// Those who wait on one thread. Waking a task from outside of its runtime is
+/// a system call or close to it, so its runtime gets one task that wakes all.
+struct Group {
+    thread: ThreadId,
+    runtime: Option<Handle>,
+    wakers: Vec<Waker>,
+}
+
+impl Group {
+    fn here() -> Self {
+        let runtime = Handle::try_current().ok();
+        Self { thread: std::thread::current().id(), runtime, wakers: Vec::new() }
+    }
+
+    fn wake(self) {
+        let wake = move || self.wakers.into_iter().for_each(Waker::wake);
+        match self.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { wake() })),
+            None => wake(),
+        }
+    }
 }
 
 impl Default for Fate {
@@ -121,8 +146,8 @@ impl Outcome {
 
     pub fn settle(&self, result: Result<(), JournalError>) {
         let before = std::mem::replace(&mut *self.lock(), Fate::Known(result));
-        if let Fate::Waiting(wakers) = before {
-            wakers.into_iter().for_each(Waker::wake);
+        if let Fate::Waiting(groups) = before {
+            groups.into_iter().for_each(Group::wake);
         }
     }
 }
@@ -131,8 +156,8 @@ impl Outcome {
 pub struct Written {
     outcome: Arc<Outcome>,
     offset: u64,
-    /// Where this future's waker stands in the outcome's list.
-    slot: Option<usize>,
+    /// Where this future's waker stands: its group and its place there.
+    place: Option<(usize, usize)>,
 }
 
 impl Future for Written {
@@ -140,18 +165,24 @@ impl Future for Written {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match &mut *this.outcome.lock() {
-            Fate::Known(result) => Poll::Ready(result.clone().map(|()| this.offset)),
-            Fate::Waiting(wakers) => {
-                match this.slot.and_then(|slot| wakers.get_mut(slot)) {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    None => {
-                        this.slot = Some(wakers.len());
-                        wakers.push(context.waker().clone());
-                    }
-                }
-                Poll::Pending
-            }
+        let mut fate = this.outcome.lock();
+        let groups = match &mut *fate {
+            Fate::Known(result) => return Poll::Ready(result.clone().map(|()| this.offset)),
+            Fate::Waiting(groups) => groups,
+        };
+        // Groups and wakers are only ever added, so a place stays right.
+        if let Some((group, waker)) = this.place {
+            groups[group].wakers[waker].clone_from(context.waker());
+            return Poll::Pending;
         }
+        let thread = std::thread::current().id();
+        let group = groups.iter().position(|g| g.thread == thread).unwrap_or_else(|| {
+            groups.push(Group::here());
+            groups.len() - 1
+        });
+        let wakers = &mut groups[group].wakers;
+        this.place = Some((group, wakers.len()));
+        wakers.push(context.waker().clone());
+        Poll::Pending
     }
 }
