@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 /// The client's address, put into the request's extensions by the outermost
 /// layer.
@@ -78,9 +78,14 @@ impl TrustedProxies {
     /// The last address in the chain of proxies that is not a trusted proxy.
     /// Entries further left may be the client's invention.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.behind(peer, headers.get_all("x-forwarded-for").iter().rev().map(HeaderValue::as_bytes))
+    }
+
+    /// The same of the values of `X-Forwarded-For`, the last one first.
+    pub fn behind<'a>(&self, peer: IpAddr, forwarded: impl Iterator<Item = &'a [u8]>) -> IpAddr {
         let mut client = peer.to_canonical();
-        let mut chain = headers.get_all("x-forwarded-for").iter().rev().filter_map(|v| v.to_str().ok());
-        let mut hops = chain.by_ref().flat_map(|v| v.rsplit(',')).map(|hop| hop.trim().parse::<IpAddr>());
+        let values = forwarded.filter(|v| v.is_ascii()).filter_map(|v| std::str::from_utf8(v).ok());
+        let mut hops = values.flat_map(|v| v.rsplit(',')).map(|hop| hop.trim().parse::<IpAddr>());
         while self.trusts(client) {
             match hops.next() {
                 Some(Ok(hop)) => client = hop.to_canonical(),

@@ -116,6 +116,108 @@ async fn slow_and_oversized_heads_are_cut_off() {
     running.stop().await;
 }
 
+/// Writes all of it at once and reads until the server has closed.
+async fn conversation(running: &Running, sent: &str) -> String {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    until_closed(&mut stream).await
+}
+
+#[tokio::test]
+async fn requests_of_every_kind_share_a_connection() {
+    let f = fixture(|_| {}, Options::default());
+    f.schedule("default", "show", Some("https://a.example/{band_id}")).await;
+    f.register("default", "b1", Some("show")).await;
+    f.register("default", "b2", Some("show")).await;
+    let running = start(&f, ServerConfig::default()).await;
+    let tap = |band: &str| format!("GET /e?bandId={band} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let close = "GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let head = "HEAD /e?bandId=none HTTP/1.1\r\nHost: x\r\n\r\n";
+    let echo = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+    // Taps are still taps after the router has had the connection.
+    let sent = [&tap("b1"), head, &tap("b2"), echo, &tap("b1"), close].concat();
+    let answer = conversation(&running, &sent).await;
+    let statuses: Vec<&str> =
+        answer.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect();
+    assert_eq!(statuses, ["302", "404", "302", "200", "302", "200"], "{answer}");
+    let locations: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("location: ")).collect();
+    assert_eq!(locations, ["https://a.example/b1", "https://a.example/b2", "https://a.example/b1"]);
+    assert!(answer.contains("hello") && !answer.contains("Nothing here yet"), "{answer}");
+    running.stop().await;
+    assert_eq!(f.journal.stats().durable, 4);
+}
+
+#[tokio::test]
+async fn both_ways_to_a_redirect_answer_and_record_the_same() {
+    let f = fixture(|_| {}, Options::default());
+    f.schedule("default", "show", Some("https://a.example/")).await;
+    f.register("default", "b1", Some("show")).await;
+    let running = start(&f, ServerConfig::default()).await;
+    for band in ["b1", "b2", "no/band"] {
+        let head = |version: &str| {
+            format!(
+                "GET /e?bandId={band} {version}\r\nHost: x\r\nUser-Agent: \u{fc} \tagent\r\nReferer: r\r\n\
+                 Accept-Language: de\r\n"
+            )
+        };
+        // Without `Connection: close` it is a plain tap, and the next head ends the connection.
+        let plain = format!("{}\r\n{}Connection: close\r\n\r\n", head("HTTP/1.1"), head("HTTP/1.1"));
+        let answers = conversation(&running, &plain).await;
+        let mut each = answers.split("HTTP/1.1 ").skip(1).map(|answer| {
+            let mut lines: Vec<&str> = answer.lines().collect();
+            lines.retain(|line| !line.starts_with("date: ") && *line != "connection: close");
+            lines.sort_unstable();
+            lines
+        });
+        let (plain, full) = (each.next().unwrap(), each.next().unwrap());
+        assert_eq!(plain, full, "{band}");
+    }
+    running.stop().await;
+    let batch = f.journal.read(0, 10).await.unwrap();
+    let payloads: Vec<_> = batch.entries.iter().map(|(_, entry)| (entry.kind, &entry.payload)).collect();
+    assert_eq!(payloads.len(), 4);
+    assert_eq!(payloads[0], payloads[1]);
+    assert_eq!(payloads[2], payloads[3]);
+}
+
+#[tokio::test]
+async fn a_head_may_come_in_pieces_and_be_long() {
+    let f = fixture(|_| {}, Options::default());
+    let running = start(&f, ServerConfig::default()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let filling = "x".repeat(6 << 10);
+    let long = format!("GET /e?bandId=b1 HTTP/1.1\r\nConnection: close\r\nX-Long: {filling}\r\n\r\n");
+    for piece in ["GET /e?ban", "dId=b1 HTTP/1.1\r\nHo", "st: x\r\n\r\n", &long[..5 << 10], &long[5 << 10..]]
+    {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let answer = until_closed(&mut stream).await;
+    assert_eq!(answer.matches("HTTP/1.1 404").count(), 2, "{answer}");
+    running.stop().await;
+    assert_eq!(f.journal.stats().durable, 2);
+}
+
+#[tokio::test]
+async fn idle_connections_end_when_the_server_stops_and_after_a_while() {
+    let f = fixture(|_| {}, Options::default());
+    let running = start(&f, ServerConfig::default()).await;
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    idle.write_all(b"GET /e?bandId=b1 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 404");
+    running.stop().await;
+    until_closed(&mut idle).await;
+
+    let config = ServerConfig { head_timeout: Duration::from_millis(50), ..ServerConfig::default() };
+    let running = start(&f, config).await;
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    assert_eq!(until_closed(&mut idle).await, "");
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn open_requests_finish_before_the_server_stops() {
     let f = fixture(|_| {}, Options::default());

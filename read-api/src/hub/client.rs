@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderName;
 use daybook_http::address::TrustedProxies;
 
 #[derive(Debug, Clone, Default)]
@@ -15,16 +15,20 @@ pub struct Proxies {
 
 impl Proxies {
     /// The peer, or behind trusted proxies the last hop that is not one.
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        self.trusted.client(peer, headers)
+    pub fn client(&self, peer: IpAddr, forwarded: &[&[u8]]) -> IpAddr {
+        self.trusted.behind(peer, forwarded.iter().rev().copied())
     }
 
-    pub fn country(&self, peer: IpAddr, headers: &HeaderMap) -> Option<String> {
-        let value = headers.get(self.country_header.as_ref()?)?;
+    pub fn tells_country(&self, header: &str) -> bool {
+        self.country_header.as_ref().is_some_and(|name| name.as_str().eq_ignore_ascii_case(header))
+    }
+
+    /// Of the value of that header.
+    pub fn country(&self, peer: IpAddr, value: &[u8]) -> Option<String> {
         if !self.trusted.trusts(peer) {
             return None;
         }
-        let code = value.to_str().ok()?.trim();
+        let code = std::str::from_utf8(value).ok()?.trim();
         let fine = code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic());
         fine.then(|| code.to_ascii_uppercase())
     }
@@ -33,14 +37,6 @@ impl Proxies {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs {
-            map.append(*name, value.parse().unwrap());
-        }
-        map
-    }
 
     fn proxies(networks: &[&str]) -> Proxies {
         let trusted = TrustedProxies(networks.iter().map(|n| n.parse().unwrap()).collect());
@@ -53,19 +49,14 @@ mod tests {
 
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let given = headers(&[
-            ("x-forwarded-for", "198.51.100.1, 203.0.113.5"),
-            ("x-forwarded-for", "10.0.0.2"),
-            ("cf-ipcountry", "de"),
-        ]);
+        let chain: [&[u8]; 2] = [b"198.51.100.1, 203.0.113.5", b"10.0.0.2"];
         let behind = proxies(&["10.0.0.0/8"]);
-        assert_eq!(behind.client(ip("10.0.0.1"), &given), ip("203.0.113.5"));
-        assert_eq!(behind.country(ip("10.0.0.1"), &given), Some("DE".into()));
-        assert_eq!(behind.client(ip("192.0.2.1"), &given), ip("192.0.2.1"));
-        assert_eq!(behind.country(ip("192.0.2.1"), &given), None);
-        let garbled = headers(&[("x-forwarded-for", "203.0.113.5, what")]);
-        assert_eq!(behind.client(ip("10.0.0.1"), &garbled), ip("10.0.0.1"));
-        let long = headers(&[("cf-ipcountry", "Germany")]);
-        assert_eq!(behind.country(ip("10.0.0.1"), &long), None);
+        assert_eq!(behind.client(ip("10.0.0.1"), &chain), ip("203.0.113.5"));
+        assert_eq!(behind.country(ip("10.0.0.1"), b"de"), Some("DE".into()));
+        assert_eq!(behind.client(ip("192.0.2.1"), &chain), ip("192.0.2.1"));
+        assert_eq!(behind.country(ip("192.0.2.1"), b"de"), None);
+        assert_eq!(behind.client(ip("10.0.0.1"), &[b"203.0.113.5, what"]), ip("10.0.0.1"));
+        assert_eq!(behind.country(ip("10.0.0.1"), b"Germany"), None);
+        assert!(behind.tells_country("CF-IPCountry") && !behind.tells_country("country"));
     }
 }

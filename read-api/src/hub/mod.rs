@@ -2,15 +2,18 @@
 //! now, and records it.
 //!
 //! `table` knows where taps lead and `follow` keeps it at the log's head;
-//! `redirect` decides and answers; `record` makes the tap durable first;
-//! `server` stands in front of the router, since the router would be a third
-//! of a redirect's cost.
+//! `server` accepts connections, its `lane`s serve them; `request` is what a
+//! tap asks, `redirect` decides, `record` makes the tap durable, then the
+//! `answer` goes out. Everything but taps goes on to the router.
 
+pub mod answer;
 pub mod client;
 mod document;
 pub mod follow;
+mod lane;
 mod record;
 pub mod redirect;
+pub mod request;
 mod seed;
 pub mod server;
 pub mod table;

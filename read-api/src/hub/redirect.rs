@@ -17,9 +17,11 @@ use domain::tap::{self, Mode, Tap, cut};
 use http_body_util::{Either, Full};
 use jiff::Timestamp;
 
+use super::answer::{Answer, Outcome};
+use super::request::TapRequest;
 use super::table::TenantTable;
-use super::{Ack, Hub};
-use crate::at_least::{AT_LEAST, AtLeast, POSITION};
+use super::{Ack, Hub, Proxies};
+use crate::at_least::{AT_LEAST, AtLeast};
 
 /// The hub's own answers are small and whole; all others come from the router.
 pub type HubBody = Either<Full<Bytes>, Body>;
@@ -27,11 +29,6 @@ pub type HubBody = Either<Full<Bytes>, Body>;
 /// `Daybook-Ack: log` asks for one tap to be answered after its commit, with
 /// its `Daybook-Position`, whatever is configured.
 pub const ACK: HeaderName = HeaderName::from_static("daybook-ack");
-
-const NOT_FOUND: &str = "<!doctype html><meta charset=utf-8><title>Nothing here yet</title>\
-    <h1>Nothing here yet</h1><p>This wristband has no page at the moment. Please try again later.</p>";
-const BAD_REQUEST: &str = "<!doctype html><meta charset=utf-8><title>Not a wristband link</title>\
-    <h1>Not a wristband link</h1><p>The link must name a wristband: /e?bandId=\u{2026}</p>";
 
 /// The parameters of a tap's link; others are ignored.
 #[derive(Debug, Default, PartialEq)]
@@ -51,7 +48,7 @@ struct Decision {
 }
 
 impl Hub {
-    /// Answers a request for [`super::PATH`].
+    /// Answers a request for [`super::PATH`] as the full server read it.
     pub async fn answer(
         &self,
         method: &Method,
@@ -69,36 +66,54 @@ impl Hub {
         {
             return problem.into_response().map(Either::Right);
         }
-        let link = Link::parse(uri.query().unwrap_or_default());
-        let Some(band_id) = link.band_id.as_deref().filter(|id| check_id(id).is_ok()) else {
-            return page(StatusCode::BAD_REQUEST, BAD_REQUEST);
+        let ack = match headers.get(ACK) {
+            Some(value) if value.as_bytes() == b"log" => Ack::Log,
+            _ => self.config.ack,
         };
-        let now = self.clock.now();
-        let (tenant, table) = self.tenant(uri, headers, link.org.as_deref());
+        let request = TapRequest::of(kind, uri, headers, peer, &self.config.proxies);
+        self.tap(&request, ack, self.now()).await.response()
+    }
+
+    /// Answers a plain request.
+    pub async fn answer_plain(&self, request: &TapRequest<'_>, now: Timestamp) -> Answer {
+        self.tap(request, self.config.ack, now).await
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn proxies(&self) -> &Proxies {
+        &self.config.proxies
+    }
+
+    /// Decides where the tap leads and records it.
+    async fn tap(&self, request: &TapRequest<'_>, ack: Ack, now: Timestamp) -> Answer {
+        let link = Link::parse(request.query);
+        let Some(band_id) = link.band_id.as_deref().filter(|id| check_id(id).is_ok()) else {
+            return Answer { outcome: Outcome::BadRequest, position: None };
+        };
+        let (tenant, table) = self.tenant(request.host, link.org.as_deref());
         let decision = match &table {
             Some(table) => decide(table, band_id, link.event_id.as_deref(), now),
             None => Decision { mode: Mode::None, event_id: None, window_id: None, url: None },
         };
-        // A URL that cannot stand in a header cannot have been stored.
-        let location = decision.url.as_deref().and_then(|url| HeaderValue::from_str(url).ok());
-        let tap = self.tap(band_id, decision, headers, peer, now);
+        let tap = self.fact(band_id, decision, request, now);
         let payload = serde_json::to_string(&tap).unwrap_or_default();
-        let entry = JournalEntry { tenant, kind, occurred_at: now, payload };
-        let position = self.recorder.record(entry, self.ack(headers)).await;
-        let mut response = match location {
-            Some(location) => {
+        let entry = JournalEntry { tenant, kind: request.kind, occurred_at: now, payload };
+        let position = self.recorder.record(entry, ack).await;
+        // A URL that cannot stand in a header cannot have been stored.
+        let outcome = match tap.url.filter(|url| url.bytes().all(|b| b.is_ascii_graphic())) {
+            Some(url) => {
                 self.redirects.increment(1);
-                found(location)
+                Outcome::Found(url)
             }
             None => {
                 self.misses.increment(1);
-                page(StatusCode::NOT_FOUND, NOT_FOUND)
+                Outcome::NotFound
             }
         };
-        if let Some(position) = position {
-            response.headers_mut().insert(POSITION, position.into());
-        }
-        response
+        Answer { outcome, position }
     }
 
     async fn caught_up(&self, headers: &HeaderMap) -> Result<(), Problem> {
@@ -111,22 +126,10 @@ impl Hub {
         }
     }
 
-    fn ack(&self, headers: &HeaderMap) -> Ack {
-        match headers.get(ACK) {
-            Some(value) if value.as_bytes() == b"log" => Ack::Log,
-            _ => self.config.ack,
-        }
-    }
-
     /// By configured host, else by the link's `org`, else by the first label of
     /// the host; a tenant that nobody has configured anything for does not count.
-    fn tenant(
-        &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        org: Option<&str>,
-    ) -> (TenantId, Option<Arc<TenantTable>>) {
-        let host = host(uri, headers);
+    fn tenant(&self, host: Option<&str>, org: Option<&str>) -> (TenantId, Option<Arc<TenantTable>>) {
+        let host = host.map(bare);
         if let Some(tenant) = host.as_deref().and_then(|h| self.config.hosts.get(h)) {
             return (tenant.clone(), self.table.known(tenant));
         }
@@ -141,27 +144,20 @@ impl Hub {
         }
     }
 
-    fn tap(
-        &self,
-        band_id: &str,
-        decision: Decision,
-        headers: &HeaderMap,
-        peer: IpAddr,
-        now: Timestamp,
-    ) -> Tap {
-        let user_agent = text(headers, header::USER_AGENT, tap::MAX_USER_AGENT_BYTES);
-        let client = self.config.proxies.client(peer, headers);
+    fn fact(&self, band_id: &str, decision: Decision, request: &TapRequest<'_>, now: Timestamp) -> Tap {
+        let user_agent = text(request.user_agent, tap::MAX_USER_AGENT_BYTES);
+        let agent = user_agent.as_deref().unwrap_or_default();
         Tap {
             band_id: band_id.to_owned(),
             event_id: decision.event_id,
             window_id: decision.window_id,
             mode: decision.mode,
             url: decision.url,
-            visitor: Some(self.visitors.hash(client, user_agent.as_deref().unwrap_or_default(), now)),
+            visitor: Some(self.visitors.hash(request.client, agent, now)),
             user_agent,
-            referrer: text(headers, header::REFERER, tap::MAX_REFERRER_BYTES),
-            language: text(headers, header::ACCEPT_LANGUAGE, tap::MAX_LANGUAGE_BYTES),
-            country: self.config.proxies.country(peer, headers),
+            referrer: text(request.referrer, tap::MAX_REFERRER_BYTES),
+            language: text(request.language, tap::MAX_LANGUAGE_BYTES),
+            country: request.country.clone(),
             source: "hub".into(),
         }
     }
@@ -216,18 +212,14 @@ fn decide(table: &TenantTable, band_id: &str, link_event: Option<&str>, now: Tim
     }
 }
 
-/// Lower case, without the port.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
-    let authority = match uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => headers.get(header::HOST)?.to_str().ok()?,
-    };
+/// A host in lower case, without the port.
+fn bare(authority: &str) -> Cow<'_, str> {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
     };
     let lower = !host.bytes().any(|b| b.is_ascii_uppercase());
-    Some(if lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) })
+    if lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) }
 }
 
 /// `acme` of `acme.tap.example`; addresses have none.
@@ -239,8 +231,8 @@ fn first_label(host: &str) -> Option<&str> {
 
 /// A header's text, cut. Bytes that are not UTF-8 are replaced, control
 /// characters left out.
-fn text(headers: &HeaderMap, name: HeaderName, max: usize) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes());
+fn text(value: Option<&[u8]>, max: usize) -> Option<String> {
+    let value = String::from_utf8_lossy(value?);
     let value = cut(value.trim(), max);
     if value.is_empty() {
         return None;
@@ -251,33 +243,11 @@ fn text(headers: &HeaderMap, name: HeaderName, max: usize) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn found(location: HeaderValue) -> Response<HubBody> {
-    let mut response = plain(StatusCode::FOUND, Bytes::new());
-    response.headers_mut().insert(header::LOCATION, location);
-    response
-}
-
-fn page(status: StatusCode, html: &'static str) -> Response<HubBody> {
-    let mut response = plain(status, Bytes::from_static(html.as_bytes()));
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, html);
-    response
-}
-
 fn not_allowed() -> Response<HubBody> {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, Bytes::new());
+    let mut response = Answer { outcome: Outcome::BadRequest, position: None }.response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    *response.body_mut() = Either::Left(Full::default());
+    response.headers_mut().remove(header::CONTENT_TYPE);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
-}
-
-fn plain(status: StatusCode, body: Bytes) -> Response<HubBody> {
-    let mut response = Response::new(Either::Left(Full::new(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.reserve(6);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-robots-tag", HeaderValue::from_static("noindex"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

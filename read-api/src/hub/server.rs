@@ -1,29 +1,20 @@
-//! The HTTP server: the hub's path is answered here, everything else by the
-//! router behind it.
+//! The HTTP server: accepts connections and spreads them evenly over the lanes.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
-use http_body_util::Either;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
-use super::redirect::HubBody;
-use super::{Hub, PATH};
+use super::Hub;
+use super::lane::{Accepted, Lane, Shared};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -33,6 +24,8 @@ pub struct ServerConfig {
     pub head_timeout: Duration,
     pub max_head_bytes: usize,
     pub max_headers: usize,
+    /// Threads that serve connections.
+    pub lanes: usize,
     /// How long open requests may go on after the stop signal.
     pub drain: Duration,
 }
@@ -44,6 +37,7 @@ impl Default for ServerConfig {
             head_timeout: Duration::from_secs(30),
             max_head_bytes: 32 << 10,
             max_headers: 100,
+            lanes: available_parallelism().map_or(2, NonZero::get),
             drain: Duration::from_secs(10),
         }
     }
@@ -58,63 +52,48 @@ pub async fn serve(
     config: ServerConfig,
     stop: CancellationToken,
 ) {
-    let graceful = GracefulShutdown::new();
-    let front = Arc::new(Front { hub, router });
+    let shared = Arc::new(Shared { hub, router, home: Handle::current(), config });
+    // A token for each lane, since asking one takes its lock.
+    let start = |_| Lane::start(shared.clone(), stop.child_token());
+    let lanes: Vec<Lane> = match (0..config.lanes.max(1)).map(start).collect() {
+        Ok(lanes) => lanes,
+        Err(error) => return tracing::error!(%error, alert = true, "http: cannot start its threads"),
+    };
+    drop(shared);
     let slots = Arc::new(Semaphore::new(config.max_connections));
-    let builder = connections(&config);
-    let open = metrics::gauge!("daybook_http_connections");
-    loop {
-        let next = async {
-            // The semaphore is never closed.
-            let slot = slots.clone().acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            () = stop.cancelled() => break,
-            next = next => next,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                cannot_accept(&error).await;
-                continue;
-            }
-        };
-        let front = front.clone();
-        let service = service_fn(move |request| dispatch(front.clone(), request, peer));
-        let connection = builder.serve_connection(TokioIo::new(quick(stream)), service);
-        let connection = graceful.watch(connection);
-        let open = open.clone();
-        open.increment(1.0);
-        tokio::spawn(async move {
-            // A client that goes away is no event of ours.
-            let _ = connection.await;
-            open.decrement(1.0);
-            drop(slot);
-        });
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = accept(&listener, &slots, &lanes) => {}
     }
     drop(listener);
-    if tokio::time::timeout(config.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("http: stopped with requests still open");
+    for Lane { connections, ended } in lanes {
+        drop(connections);
+        // It is there, also if the lane has panicked.
+        let _ = ended.await;
     }
 }
 
-fn connections(config: &ServerConfig) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.head_timeout)
-        .max_buf_size(config.max_head_bytes.max(8 << 10))
-        .max_headers(config.max_headers)
-        .keep_alive(true);
-    builder
+/// Hands every connection to the next lane in turn, for ever.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>, lanes: &[Lane]) {
+    for lane in lanes.iter().cycle() {
+        // The semaphore is never closed.
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let (stream, peer) = next(listener).await;
+        match stream.into_std() {
+            // A lane ends after its senders are gone.
+            Ok(stream) => drop(lane.connections.send(Accepted { stream, peer, slot })),
+            Err(error) => tracing::error!(%error, "http: a connection was lost"),
+        }
+    }
 }
 
-/// Small answers go out at once.
-fn quick(stream: TcpStream) -> TcpStream {
-    // Without it answers are merely slower.
-    let _ = stream.set_nodelay(true);
-    stream
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => cannot_accept(&error).await,
+        }
+    }
 }
 
 /// Out of file descriptors, or the client is gone already: accepting goes on.
@@ -124,26 +103,4 @@ async fn cannot_accept(error: &io::Error) {
         tracing::error!(%error, "http: cannot accept connections");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-}
-
-struct Front {
-    /// `None` in a process that is no hub.
-    hub: Option<Arc<Hub>>,
-    router: Router,
-}
-
-async fn dispatch(
-    front: Arc<Front>,
-    request: Request<Incoming>,
-    peer: SocketAddr,
-) -> Result<Response<HubBody>, Infallible> {
-    if request.uri().path() == PATH
-        && let Some(hub) = &front.hub
-    {
-        let (parts, _) = request.into_parts();
-        return Ok(hub.answer(&parts.method, &parts.uri, &parts.headers, peer.ip()).await);
-    }
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    front.router.clone().call(request).await.map(|response| response.map(Either::Right))
 }

@@ -59,7 +59,10 @@ impl Visitors {
         }
         mac.update(&[0]);
         mac.update(user_agent.as_bytes());
-        hex::encode(&mac.finalize().into_bytes()[..16])
+        let mut digits = [0; 32];
+        // 16 bytes are 32 digits, which are UTF-8.
+        let _ = hex::encode_to_slice(&mac.finalize().into_bytes()[..16], &mut digits);
+        std::str::from_utf8(&digits).unwrap_or_default().to_owned()
     }
 
     fn day(&self, number: i64) -> Arc<Day> {
