@@ -100,12 +100,14 @@ fn mend_tail(directory: &Path, last: &mut Segment) -> io::Result<u64> {
     if scan.end == bytes.len() {
         return Ok(scan.next);
     }
-    let cut = &bytes[scan.end..];
-    tracing::warn!(segment = %path.display(), at = scan.end, bytes = cut.len(),
-        "journal: the newest segment ends in an unfinished entry; cut off and kept in quarantine");
-    let name = format!("{:020}.tail-{}-{}", last.first, scan.end, cut.len());
-    if let Err(error) = quarantine(directory, &name, cut) {
-        tracing::warn!(%error, "journal: the unfinished entry could not be kept");
+    let cut = without_reserve(&bytes[scan.end..]);
+    if !cut.is_empty() {
+        tracing::warn!(segment = %path.display(), at = scan.end, bytes = cut.len(),
+            "journal: the newest segment ends in an unfinished entry; cut off and kept in quarantine");
+        let name = format!("{:020}.tail-{}-{}", last.first, scan.end, cut.len());
+        if let Err(error) = quarantine(directory, &name, cut) {
+            tracing::warn!(%error, "journal: the unfinished entry could not be kept");
+        }
     }
     let file = OpenOptions::new().write(true).open(&path)?;
     file.set_len(scan.end as u64)?;
@@ -114,6 +116,12 @@ fn mend_tail(directory: &Path, last: &mut Segment) -> io::Result<u64> {
     // The cut may have held entries that were acknowledged by a disk that
     // lies; their offsets must not come up again.
     Ok(scan.next + (cut.len() / frame::MIN_FRAME) as u64)
+}
+
+/// Without the zeros at the end, which are space reserved and never used.
+pub fn without_reserve(bytes: &[u8]) -> &[u8] {
+    let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    &bytes[..used]
 }
 
 /// Keeps a copy of damaged bytes, once for each name.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::ports::journal::Batch;
 
-use crate::directory::{quarantine, segment_path};
+use crate::directory::{quarantine, segment_path, without_reserve};
 use crate::frame::{self, Decoded, MAX_FRAME};
 use crate::index::{Index, Segment};
 
@@ -98,6 +98,9 @@ impl Reader {
         file.read_exact_at(&mut bytes, 0)?;
         // The index fits: it is below the length just read.
         let at = byte as usize;
+        if without_reserve(&bytes[at..]).is_empty() {
+            return Ok(segment.length);
+        }
         let resumed = frame::find_next(&bytes, at + 1, next).unwrap_or(bytes.len());
         let name = format!("{:020}.taps", segment.first);
         metrics::counter!("daybook_journal_damaged_bytes_total").increment((resumed - at) as u64);

@@ -2,12 +2,15 @@
 //! fail.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 pub trait AppendFile: Send {
+    /// Appends. The file may end in zeros beyond what was appended.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
+    /// Ends the file here, durably.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -21,11 +24,12 @@ pub struct Disk;
 
 impl Storage for Disk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let length = file.metadata()?.len();
         if let Some(parent) = path.parent() {
             sync_directory(parent)?;
         }
-        Ok(Box::new(DiskFile(file)))
+        Ok(Box::new(DiskFile { file, length, reserved: length }))
     }
 }
 
@@ -33,19 +37,49 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-struct DiskFile(File);
+/// Space is reserved in steps of this much.
+const STEP: usize = 1 << 20;
+static ZEROS: [u8; STEP] = [0; STEP];
+
+/// Zeros are written ahead of the data, so that most syncs have no metadata to
+/// write: a sync takes two thirds of the time. Cutting the file back gives up
+/// what is reserved.
+struct DiskFile {
+    file: File,
+    length: u64,
+    reserved: u64,
+}
+
+impl DiskFile {
+    fn reserve(&mut self, needed: u64) -> io::Result<()> {
+        while self.reserved < needed {
+            self.file.write_all_at(&ZEROS, self.reserved)?;
+            self.reserved += STEP as u64;
+        }
+        Ok(())
+    }
+}
 
 impl AppendFile for DiskFile {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        let end = self.length + bytes.len() as u64;
+        if self.reserve(end).is_err() {
+            // There may be room for the data alone.
+            self.file.set_len(self.length)?;
+            self.reserved = end;
+        }
+        self.file.write_all_at(bytes, self.length)?;
+        self.length = end;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)?;
-        self.0.sync_all()
+        self.file.set_len(length)?;
+        (self.length, self.reserved) = (length, length);
+        self.file.sync_all()
     }
 }

@@ -245,6 +245,33 @@ async fn a_full_disk_loses_only_what_it_refused() {
     }
 }
 
+#[tokio::test]
+async fn reserved_space_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = DiskJournal::open(directory.path(), small()).unwrap();
+    fill(&journal, 0..30).await;
+    // As a crash leaves them: neither segment has been closed.
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(directory.path().join("journal.id"), copy.path().join("journal.id")).unwrap();
+    let files = segments(directory.path());
+    assert!(files.len() > 2 && fs::metadata(files.last().unwrap()).unwrap().len() == 1 << 20);
+    for file in &files {
+        let mut bytes = fs::read(file).unwrap();
+        bytes.resize(2 << 20, 0);
+        fs::write(copy.path().join(file.file_name().unwrap()), bytes).unwrap();
+    }
+    drop(journal);
+    let closed = segments(directory.path()).iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>();
+    assert!(closed < 4 << 10, "{closed} bytes are left");
+
+    let roomy = Options { max_bytes: 64 << 20, ..small() };
+    let journal = DiskJournal::open(copy.path(), roomy).unwrap();
+    assert_eq!(journal.append(&entry(30)).await, Ok(30));
+    let expected: Vec<_> = (0..31).map(|n| (n, entry(n))).collect();
+    assert_eq!(read_all(&journal, 0, 7).await, (expected, 31));
+    assert!(!copy.path().join("quarantine").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_share_a_sync() {
     let directory = tempfile::tempdir().unwrap();

@@ -66,12 +66,18 @@ impl Writer {
             }
             spare = if batch.frames.capacity() > KEEP_BUFFER { Vec::new() } else { batch.frames };
         }
+        if let Some(segment) = open {
+            close(segment);
+        }
     }
 
     fn write(&self, open: &mut Option<OpenSegment>, batch: &Batch, next: u64) -> io::Result<()> {
         let mut segment = match open.take() {
             Some(segment) if segment.length < self.segment_bytes => segment,
-            Some(_) => self.begin(batch.first)?,
+            Some(full) => {
+                close(full);
+                self.begin(batch.first)?
+            }
             None => self.resume(batch.first)?,
         };
         let written = segment.file.write_all(&batch.frames).and_then(|()| segment.file.sync());
@@ -109,6 +115,14 @@ impl Writer {
         let file = self.storage.open(&segment_path(self.index.directory(), first))?;
         self.index.begin(first);
         Ok(OpenSegment { file, length: 0 })
+    }
+}
+
+/// Cuts off what was reserved. Where that fails, opening and reading know
+/// zeros for what they are.
+fn close(mut segment: OpenSegment) {
+    if let Err(error) = segment.file.truncate(segment.length) {
+        tracing::warn!(%error, "journal: a segment keeps the space that was reserved for it");
     }
 }
 
