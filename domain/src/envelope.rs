@@ -67,32 +67,25 @@ impl RecordedEvent {
     /// checked on entry), so no two events share their bytes.
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut out = String::with_capacity(self.payload.len() + 512);
-        let line = |out: &mut String, name: &str, value: &dyn std::fmt::Display| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{name} {value}");
-        };
-        out.push_str("daybook-event/1\n");
-        line(&mut out, "position", &self.position);
-        line(&mut out, "tenant", &self.stream.tenant);
-        line(&mut out, "kind", &self.stream.kind);
-        line(&mut out, "stream", &self.stream.id);
-        line(&mut out, "version", &self.version);
-        line(&mut out, "event", &self.event_id);
-        line(&mut out, "type", &self.event_type);
-        line(&mut out, "schema", &self.schema);
+        out.push_str("daybook-event/1");
+        number(&mut out, "position", self.position);
+        text(&mut out, "tenant", self.stream.tenant.as_str());
+        text(&mut out, "kind", &self.stream.kind);
+        text(&mut out, "stream", &self.stream.id);
+        number(&mut out, "version", self.version);
+        uuid(&mut out, "event", Some(self.event_id));
+        text(&mut out, "type", &self.event_type);
+        number(&mut out, "schema", self.schema);
         match self.occurred_at {
-            Some(at) => line(&mut out, "occurred", &at.as_microsecond()),
-            None => out.push_str("occurred -\n"),
+            Some(at) => number(&mut out, "occurred", at.as_microsecond()),
+            None => text(&mut out, "occurred", "-"),
         }
-        line(&mut out, "recorded", &self.recorded_at.as_microsecond());
-        line(&mut out, "actor", &self.metadata.actor);
-        line(&mut out, "command", &self.metadata.command_id);
-        line(&mut out, "correlation", &self.metadata.correlation_id);
-        match self.metadata.causation_id {
-            Some(id) => line(&mut out, "causation", &id),
-            None => out.push_str("causation -\n"),
-        }
-        out.push('\n');
+        number(&mut out, "recorded", self.recorded_at.as_microsecond());
+        text(&mut out, "actor", &self.metadata.actor);
+        uuid(&mut out, "command", Some(self.metadata.command_id));
+        text(&mut out, "correlation", &self.metadata.correlation_id);
+        uuid(&mut out, "causation", self.metadata.causation_id);
+        out.push_str("\n\n");
         out.push_str(&self.payload);
         out.into_bytes()
     }
@@ -100,4 +93,26 @@ impl RecordedEvent {
     pub fn compute_leaf(&self) -> [u8; 32] {
         Sha256::digest(self.canonical_bytes()).into()
     }
+}
+
+// Header lines, each with the line feed of the line before. Every event passes
+// here, and text need not pass through a formatter.
+fn text(out: &mut String, name: &str, value: &str) {
+    out.push('\n');
+    out.push_str(name);
+    out.push(' ');
+    out.push_str(value);
+}
+
+fn uuid(out: &mut String, name: &str, value: Option<Uuid>) {
+    let mut buffer = Uuid::encode_buffer();
+    match value {
+        Some(id) => text(out, name, id.hyphenated().encode_lower(&mut buffer)),
+        None => text(out, name, "-"),
+    }
+}
+
+fn number(out: &mut String, name: &str, value: impl std::fmt::Display) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "\n{name} {value}");
 }

@@ -2,9 +2,8 @@
 //! because the thread is its own.
 
 use domain::ids::{StreamId, TenantId};
-use domain::ports::log::Written;
 
-use crate::plan::{Conflict, Known, Mark, Plan};
+use crate::plan::{Known, Mark, Plan};
 
 /// The database could not be asked, or said no.
 #[derive(Debug, Clone)]
@@ -63,9 +62,6 @@ pub(crate) trait Backend {
 
     /// Adds the versions of streams and the replies of keys that exist.
     fn lookup<'a>(&mut self, want: &Want<'a>, known: &mut Known<'a>) -> Result<(), StoreError>;
-
-    /// Events past what the caller knew, for each conflict, oldest first.
-    fn newer(&mut self, conflicts: &[Conflict]) -> Result<Vec<Vec<Written>>, StoreError>;
 
     /// The leaf recorded at a position.
     fn leaf_at(&mut self, position: u64) -> Result<Option<[u8; 32]>, StoreError>;

@@ -2,9 +2,10 @@
 //!
 //! Appends to a database are committed in groups: callers queue, one writer
 //! thread takes what is waiting, plans it against the newest state and writes
-//! it at once ([`writer`]). The database modules only look things up and write
+//! it at once ([`writer`]); a task answers them ([`answers`]). The database modules only look things up and write
 //! rows ([`backend`]).
 
+mod answers;
 mod backend;
 mod decode;
 mod log;

@@ -11,10 +11,11 @@ use domain::ids::{StreamId, TenantId};
 use domain::ports::log::{
     Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::LogOptions;
+use crate::answers::{Answers, BATCHES};
 use crate::backend::Backend;
 use crate::plan::Mark;
 use crate::queue::{Job, Limits, Queue, Refused};
@@ -60,7 +61,7 @@ pub struct DatabaseLog<R> {
     tip: Arc<Tip>,
     queue: Arc<Queue>,
     batch: Limits,
-    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+    writer: std::sync::Mutex<Option<(JoinHandle<()>, tokio::task::JoinHandle<()>)>>,
     _poller: AbortOnDropHandle<()>,
 }
 
@@ -75,7 +76,9 @@ impl<R: Reads> DatabaseLog<R> {
         let queue =
             Arc::new(Queue::new(Limits { appends: options.queue_appends, bytes: options.queue_bytes }));
         let batch = Limits { appends: options.batch_appends.max(1), bytes: options.batch_bytes };
-        let writer = Writer::new(backend, options, queue.clone(), tip.clone());
+        let (tell, told) = mpsc::channel(BATCHES);
+        let answers = tokio::spawn(Answers { tip: tip.clone(), reads: reads.clone() }.run(told));
+        let writer = Writer::new(backend, options, queue.clone(), tip.clone(), tell);
         let writer = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
@@ -93,7 +96,7 @@ impl<R: Reads> DatabaseLog<R> {
                 }
             }))
         };
-        let writer = std::sync::Mutex::new(Some(writer));
+        let writer = std::sync::Mutex::new(Some((writer, answers)));
         Ok(Self { reads, tip, queue, batch, writer, _poller: poller })
     }
 
@@ -101,9 +104,10 @@ impl<R: Reads> DatabaseLog<R> {
     pub async fn close(&self) {
         self.queue.close();
         let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
-        if let Some(writer) = writer {
-            // It panicked if this fails; its callers have been told already.
+        if let Some((writer, answers)) = writer {
+            // One panicked if this fails; its callers have been told already.
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+            let _ = answers.await;
         }
     }
 

@@ -99,6 +99,12 @@ impl Plan<'_> {
             || batch.iter().zip(&self.outcomes).any(second_try)
     }
 
+    /// What is left to tell once it has been written.
+    pub fn without_keys(self) -> Plan<'static> {
+        let Self { base, recorded_at, events, outcomes, .. } = self;
+        Plan { base, recorded_at, events, keys: Vec::new(), outcomes }
+    }
+
     pub fn writes(&self) -> bool {
         !self.events.is_empty() || !self.keys.is_empty()
     }

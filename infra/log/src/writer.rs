@@ -1,4 +1,4 @@
-//! The writer thread: takes what waits, plans it, writes it, answers.
+//! The writer thread: takes what waits, plans it, writes it, has it answered.
 //!
 //! **Why positions stay dense when several processes append.** A plan is made
 //! for one state of the log, named by its newest event (`base`). The write
@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 use domain::ids::StreamId;
 use domain::ports::log::{Append, AppendError, ExpectedVersion};
 use hashlink::LruCache;
+use tokio::sync::mpsc;
 
 use crate::LogOptions;
+use crate::answers::{Told, reply};
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
-use crate::plan::{Conflict, Known, Mark, Outcome, Plan, plan};
-use crate::queue::{Job, Limits, Outcomes, Queue, Taken};
+use crate::plan::{Known, Mark, Plan, plan};
+use crate::queue::{Job, Limits, Queue, Taken};
 use crate::tip::Tip;
 
 /// Batches planned under the lock after somebody else was seen to append.
@@ -36,6 +38,7 @@ pub(crate) struct Writer<B> {
     options: LogOptions,
     queue: Arc<Queue>,
     tip: Arc<Tip>,
+    answers: mpsc::Sender<Told>,
     /// Newest versions of streams as of `base`.
     versions: LruCache<StreamId, u64>,
     base: Option<Mark>,
@@ -52,10 +55,16 @@ struct Outage {
 }
 
 impl<B: Backend> Writer<B> {
-    pub fn new(backend: B, options: LogOptions, queue: Arc<Queue>, tip: Arc<Tip>) -> Self {
+    pub fn new(
+        backend: B,
+        options: LogOptions,
+        queue: Arc<Queue>,
+        tip: Arc<Tip>,
+        answers: mpsc::Sender<Told>,
+    ) -> Self {
         let versions = LruCache::new(options.cached_streams);
         let (base, careful, outage, keys_due) = (None, 0, None, Instant::now());
-        Self { backend, options, queue, tip, versions, base, careful, outage, keys_due }
+        Self { backend, options, queue, tip, answers, versions, base, careful, outage, keys_due }
     }
 
     /// Serves until the queue is closed and drained.
@@ -74,19 +83,32 @@ impl<B: Backend> Writer<B> {
     fn serve(&mut self, jobs: Vec<Job>) {
         let batch: Vec<&Append> = jobs.iter().flat_map(|job| &job.appends).collect();
         metrics::histogram!("daybook_log_batch_appends").record(batch.len() as f64);
-        let mut outcomes = self.commit(&batch).into_iter();
-        for job in jobs {
-            let answer = outcomes.by_ref().take(job.appends.len()).collect();
-            // A caller that has gone away needs no answer.
-            let _ = job.reply.send(answer);
+        match self.commit(&batch) {
+            Ok(plan) => {
+                self.remember(&plan);
+                let plan = plan.without_keys();
+                self.tell(Told::Committed(jobs, plan));
+            }
+            Err(error) => {
+                let outcomes = batch.iter().map(|_| Err(error.clone())).collect();
+                reply(jobs, outcomes);
+            }
+        }
+    }
+
+    /// Nobody can be answered any more if this fails; the callers learn that
+    /// by their jobs being dropped.
+    fn tell(&self, news: Told) {
+        if self.answers.blocking_send(news).is_err() {
+            self.queue.close();
         }
     }
 
     /// Tries until the batch is in or the patience is used up.
-    fn commit(&mut self, batch: &[&Append]) -> Outcomes {
+    fn commit<'a>(&mut self, batch: &[&'a Append]) -> Result<Plan<'a>, AppendError> {
         let start = Instant::now();
         let give_up = match &self.outage {
-            Some(outage) if start < outage.retry_at => return unavailable(batch, &outage.reason, false),
+            Some(outage) if start < outage.retry_at => return Err(unavailable(&outage.reason, false)),
             Some(_) => start,
             None => start + self.options.patience,
         };
@@ -95,7 +117,7 @@ impl<B: Backend> Writer<B> {
             match self.attempt(batch, &mut in_doubt) {
                 Ok(plan) => {
                     self.outage = None;
-                    return self.settle(batch, plan);
+                    return Ok(plan);
                 }
                 Err(WriteError::Lost) => {
                     metrics::counter!("daybook_log_lost_races_total").increment(1);
@@ -104,7 +126,7 @@ impl<B: Backend> Writer<B> {
                 }
                 Err(WriteError::Failed { reason, .. }) => {
                     if !self.pause(&reason, give_up) {
-                        return unavailable(batch, &reason, !in_doubt.is_empty());
+                        return Err(unavailable(&reason, !in_doubt.is_empty()));
                     }
                 }
             }
@@ -250,54 +272,12 @@ impl<B: Backend> Writer<B> {
         Ok((known, guesses))
     }
 
-    /// The plan is in the log: remembers it and says so.
-    fn settle(&mut self, batch: &[&Append], plan: Plan<'_>) -> Outcomes {
-        let mut outcomes: Outcomes = (0..batch.len()).map(|i| plan.receipt(batch, i)).collect();
+    /// The plan is in the log.
+    fn remember(&mut self, plan: &Plan<'_>) {
         if let Some(last) = plan.events.last() {
             self.base = Some(Mark::of(last));
             for event in &plan.events {
                 self.versions.insert(event.stream.clone(), event.version);
-            }
-        }
-        self.tip.extend(plan.events);
-        self.name_newer(&plan.outcomes, &mut outcomes);
-        outcomes
-    }
-
-    /// Completes conflicts with the events that their callers don't know.
-    fn name_newer(&mut self, planned: &[Outcome], outcomes: &mut Outcomes) {
-        let mut to_read: Vec<Conflict> = Vec::new();
-        let mut waiting = Vec::new();
-        for (index, outcome) in planned.iter().enumerate() {
-            let Outcome::Conflict(conflict) = outcome else { continue };
-            if conflict.actual <= conflict.known {
-                continue;
-            }
-            let to = conflict.actual.min(conflict.known + crate::MAX_NEWER as u64);
-            if let Some(found) = self.tip.newer(&conflict.stream, conflict.known, to) {
-                set_newer(&mut outcomes[index], found);
-                continue;
-            }
-            let asked = to_read.iter().position(|c| c == conflict).unwrap_or_else(|| {
-                to_read.push(conflict.clone());
-                to_read.len() - 1
-            });
-            waiting.push((index, asked));
-        }
-        if to_read.is_empty() {
-            return;
-        }
-        match self.backend.newer(&to_read) {
-            Ok(found) => {
-                for (index, asked) in waiting {
-                    set_newer(&mut outcomes[index], found[asked].clone());
-                }
-            }
-            // The conflict stands without their names.
-            Err(StoreError(reason)) => {
-                tracing::warn!(reason, "the events of a conflict could not be read");
-                self.backend.disconnect();
-                self.forget();
             }
         }
     }
@@ -305,7 +285,7 @@ impl<B: Backend> Writer<B> {
     fn forget(&mut self) {
         self.base = None;
         self.versions.clear();
-        self.tip.clear();
+        self.tell(Told::Forget);
     }
 
     fn forget_old_keys(&mut self) {
@@ -340,15 +320,6 @@ impl<B> Drop for Writer<B> {
     }
 }
 
-fn unavailable(batch: &[&Append], reason: &str, unknown: bool) -> Outcomes {
-    batch.iter().map(|_| Err(AppendError::Unavailable { reason: reason.to_owned(), unknown })).collect()
-}
-
-fn set_newer(
-    outcome: &mut Result<domain::ports::log::Receipt, AppendError>,
-    found: Vec<domain::ports::log::Written>,
-) {
-    if let Err(AppendError::Conflict { newer, .. }) = outcome {
-        *newer = found;
-    }
+fn unavailable(reason: &str, unknown: bool) -> AppendError {
+    AppendError::Unavailable { reason: reason.to_owned(), unknown }
 }

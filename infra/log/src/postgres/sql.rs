@@ -75,17 +75,6 @@ pub(super) const LOOKUP: &str = "
 const WRITTEN: &str = "SELECT position, tenant, kind, stream, version, event_id, type FROM events \
      WHERE position = ANY($1) ORDER BY position";
 
-pub(super) const NEWER: &str = "
-    SELECT e.position, e.tenant, e.kind, e.stream, e.version, e.event_id, e.type, c.n
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY
-        AS c (tenant, kind, stream, known, actual, n)
-    CROSS JOIN LATERAL (
-        SELECT * FROM events
-        WHERE tenant = c.tenant AND kind = c.kind AND stream = c.stream
-            AND version > c.known AND version <= c.actual
-        ORDER BY version LIMIT $6) AS e
-    ORDER BY c.n, e.version";
-
 pub(super) fn mark(row: &PgRow) -> Result<Mark, sqlx::Error> {
     Ok(Mark {
         position: row.try_get::<i64, _>(0)?.cast_unsigned(),
@@ -116,8 +105,7 @@ pub(super) fn columns(row: &PgRow) -> Result<Columns<'_>, sqlx::Error> {
     })
 }
 
-/// The columns that WRITTEN and NEWER begin with.
-pub(super) fn written(row: &PgRow) -> Result<Written, StoreError> {
+fn written(row: &PgRow) -> Result<Written, StoreError> {
     let tenant = TenantId::new(row.try_get(1)?).map_err(|e| StoreError(format!("the tenant {e}")))?;
     let (kind, id): (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
     Ok(Written {

@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use domain::ports::log::Written;
 use sqlx::postgres::{PgConnectOptions, PgQueryResult};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::runtime::Runtime;
 
 use super::ANSWER;
-use super::sql::{self, HEAD, WRITERS_LOCK, column, mark, written};
-use crate::MAX_NEWER;
+use super::sql::{self, HEAD, WRITERS_LOCK, column, mark};
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
-use crate::plan::{Conflict, Known, Mark, Plan};
+use crate::plan::{Known, Mark, Plan};
 
 pub(super) struct PostgresWriter {
     runtime: Runtime,
@@ -143,27 +141,6 @@ impl Backend for PostgresWriter {
             known.replies.insert(want.keys[index], reply);
         }
         Ok(())
-    }
-
-    fn newer(&mut self, conflicts: &[Conflict]) -> Result<Vec<Vec<Written>>, StoreError> {
-        let mut newer = vec![Vec::new(); conflicts.len()];
-        self.ask(async |connection| {
-            let rows = sqlx::query(sql::NEWER)
-                .bind(column(conflicts, |c| c.stream.tenant.as_str()))
-                .bind(column(conflicts, |c| c.stream.kind.as_ref()))
-                .bind(column(conflicts, |c| c.stream.id.as_ref()))
-                .bind(column(conflicts, |c| big(c.known)))
-                .bind(column(conflicts, |c| big(c.actual)))
-                .bind(big(MAX_NEWER as u64))
-                .fetch_all(connection)
-                .await?;
-            for row in &rows {
-                let index = usize::try_from(row.try_get::<i64, _>(7)? - 1).unwrap_or(usize::MAX);
-                newer[index].push(written(row)?);
-            }
-            Ok(())
-        })?;
-        Ok(newer)
     }
 
     fn leaf_at(&mut self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {

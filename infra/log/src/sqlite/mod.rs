@@ -61,11 +61,15 @@ fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
         // A checkpoint every 64 MiB of WAL instead of every 4: pages that change
         // often are copied back less often.
         connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+        // An event's stream is looked up or made beside it, always.
+        connection.pragma_update(None, "foreign_keys", false)?;
+        // Few pages: a commit that has split one looks through all of them.
+        connection.pragma_update(None, "cache_size", -4_096)?;
         schema::prepare(&mut connection)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -32_768)?;
     }
-    connection.pragma_update(None, "cache_size", -32_768)?;
     Ok(connection)
 }
 

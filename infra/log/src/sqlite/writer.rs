@@ -4,16 +4,15 @@ use std::path::PathBuf;
 
 use domain::envelope::RecordedEvent;
 use domain::ids::StreamId;
-use domain::ports::log::{StoredReply, Written};
+use domain::ports::log::StoredReply;
 use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connect;
 use super::reader::{EVENTS_OF_STREAM, read_mark, read_reply};
-use crate::MAX_NEWER;
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
-use crate::plan::{Conflict, Known, Mark, Plan};
+use crate::plan::{Known, Mark, Plan};
 
 pub(super) struct SqliteWriter {
     path: PathBuf,
@@ -75,11 +74,6 @@ impl Backend for SqliteWriter {
             }
         }
         Ok(())
-    }
-
-    fn newer(&mut self, conflicts: &[Conflict]) -> Result<Vec<Vec<Written>>, StoreError> {
-        let connection = self.connection()?;
-        conflicts.iter().map(|conflict| Ok(read_newer(connection, conflict)?)).collect()
     }
 
     fn leaf_at(&mut self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
@@ -184,24 +178,4 @@ fn stream_number(
     };
     numbers.insert(event.stream.clone(), number);
     Ok(number)
-}
-
-fn read_newer(connection: &Connection, conflict: &Conflict) -> rusqlite::Result<Vec<Written>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT event_id, type, version, position FROM {EVENTS_OF_STREAM} \
-         AND version > ? AND version <= ? ORDER BY version LIMIT ?"
-    ))?;
-    let StreamId { tenant, kind, id } = &conflict.stream;
-    let (from, to) = (big(conflict.known), big(conflict.actual));
-    let found =
-        statement.query_map(params![tenant.as_str(), kind, id, from, to, big(MAX_NEWER as u64)], |row| {
-            Ok(Written {
-                stream: conflict.stream.clone(),
-                event_id: uuid::Uuid::from_bytes(row.get(0)?),
-                event_type: super::text(row, 1)?.into(),
-                version: row.get::<_, i64>(2)?.cast_unsigned(),
-                position: row.get::<_, i64>(3)?.cast_unsigned(),
-            })
-        })?;
-    found.collect()
 }
