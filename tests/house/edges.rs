@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("projections", &["domain", "models"]),
     ("read-api", &["domain", "projections", "daybook-http"]),
     ("workers", &["domain", "models"]),
+    ("infra-bus", &["domain"]),
     ("infra-log", &["domain"]),
     ("infra-rows", &["domain"]),
     ("infra-journal", &["domain"]),
@@ -28,6 +29,7 @@ const ALL: &[&str] = &["daybook", "daybook-tests"];
 const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("axum", &["daybook-http", "commands", "read-api"]),
     ("hyper", &["daybook-http", "read-api"]),
+    ("async-nats", &["infra-bus"]),
     ("sqlx", &["infra-log", "infra-rows"]),
     ("rusqlite", &["infra-log", "infra-rows"]),
     ("object_store", &["infra-archive"]),
@@ -36,7 +38,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
 ];
 
 /// The tests of a crate may also use the in-memory references.
-const REFERENCES: &[&str] = &["infra-log", "infra-rows"];
+const REFERENCES: &[&str] = &["infra-bus", "infra-log", "infra-rows"];
 
 fn packages() -> Vec<Package> {
     let manifest = repository().join("Cargo.toml");
