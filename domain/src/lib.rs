@@ -7,7 +7,6 @@
 
 pub mod api_key;
 pub mod band;
-pub mod cloud_event;
 pub mod columns;
 mod cqrs;
 pub mod decide;

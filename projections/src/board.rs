@@ -19,6 +19,8 @@ pub struct Activity {
     pub rate: f64,
     /// Where a building ends, while this process builds.
     pub target: Option<u64>,
+    /// Folded up to here by a building, and not committed yet.
+    pub folded: Option<u64>,
     /// Events folded by a building since it was asked for or went on.
     pub events: u64,
     /// Bytes that a building holds in memory, about.

@@ -4,6 +4,7 @@
 //! through a working set of typed rows ([`Rows`]); the projector stores a
 //! batch's rows and its checkpoint in one transaction.
 
+pub mod as_of;
 pub mod bands;
 pub mod board;
 pub mod bulk;

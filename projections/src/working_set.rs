@@ -7,20 +7,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::TenantId;
-use domain::ports::rows::{MAX_KEY_BYTES, RowKey, RowPut, RowsError, TableChanges};
+use domain::ports::rows::{MAX_KEY_BYTES, RowKey, RowsError, TableChanges};
 use hashlink::DefaultHashBuilder;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+pub use self::row::Row;
+pub(crate) use self::row::put_of;
+use self::row::{Slot, put};
 use crate::projection::{ApplyError, Wanted};
 
-/// A row of a table. All rows of one key have one type.
-pub trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Orders rows of a sorted table, greatest first. Pad numbers with zeros.
-    fn sort_key(&self) -> Option<String> {
-        None
-    }
-}
+mod row;
 
 /// Where rows come from that are not in memory. Called on a blocking thread.
 pub trait Fetch: Send + Sync {
@@ -31,27 +26,13 @@ pub trait Fetch: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     pub rows: usize,
-    /// Of documents as JSON text.
+    /// In memory, about.
     pub bytes: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { rows: 200_000, bytes: 64 << 20 }
-    }
-}
-
-trait Slot: Any + Send + Sync {
-    fn to_json(&self) -> Result<String, serde_json::Error>;
-    fn sort(&self) -> Option<String>;
-}
-
-impl<T: Row> Slot for T {
-    fn to_json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
-    }
-    fn sort(&self) -> Option<String> {
-        self.sort_key()
+        Self { rows: 200_000, bytes: 192 << 20 }
     }
 }
 
@@ -68,6 +49,8 @@ struct Entry {
     dirty: bool,
     /// The batch that used it last.
     used: u64,
+    /// The batch that changed it last.
+    changed: u64,
     bytes: usize,
     /// What was stored is not exactly the value; it has to be read again.
     stored_differs: bool,
@@ -98,11 +81,15 @@ pub struct Rows {
     tables: Map<&'static str, Table>,
     /// Rows changed by this batch, in the order of their first change.
     dirty: Vec<Place>,
+    /// Rows changed since they were weighed.
+    changed: Vec<Place>,
     fetch: Box<dyn Fetch>,
     bounds: Bounds,
     count: usize,
     bytes: usize,
     batch: u64,
+    /// Rows have been forgotten that the store may hold.
+    forgot: bool,
     /// Set once the store failed, whatever the projection made of the error.
     failed: Option<RowsError>,
 }
@@ -112,11 +99,13 @@ impl Rows {
         Self {
             tables: Map::default(),
             dirty: Vec::new(),
+            changed: Vec::new(),
             fetch,
             bounds,
             count: 0,
             bytes: 0,
-            batch: 0,
+            batch: 1,
+            forgot: false,
             failed: None,
         }
     }
@@ -179,7 +168,7 @@ impl Rows {
         if let Some(entry) = find(&mut self.tables, table, tenant, key) {
             entry.value = value;
             entry.used = used;
-            mark(&mut self.dirty, entry, table, tenant);
+            mark(&mut self.dirty, &mut self.changed, used, entry, table, tenant);
         }
         Ok(())
     }
@@ -191,10 +180,12 @@ impl Rows {
     fn insert(&mut self, table: &'static str, row: RowKey, value: Value) {
         let bytes = match &value {
             Value::Text(text) => text.len(),
-            _ => 0,
+            Value::Typed(slot) => slot.memory(),
+            Value::Absent => 0,
         };
         let key = row.key.clone();
-        let entry = Entry { key, value, dirty: false, used: self.batch, bytes, stored_differs: false };
+        let used = self.batch;
+        let entry = Entry { key, value, dirty: false, used, changed: 0, bytes, stored_differs: false };
         self.count += 1;
         self.bytes += cost(&entry);
         let tenants = self.tables.entry(table).or_default();
@@ -225,7 +216,7 @@ impl Rows {
             entry.value = Value::Typed(new());
         }
         if !matches!(entry.value, Value::Absent) && !matches!(touch, Touch::Read) {
-            mark(&mut self.dirty, entry, table, tenant);
+            mark(&mut self.dirty, &mut self.changed, used, entry, table, tenant);
         }
         match &mut entry.value {
             Value::Typed(slot) => {
@@ -282,7 +273,7 @@ impl Rows {
             match &entry.value {
                 Value::Typed(slot) => {
                     let (put, differs) = put(row, slot.as_ref())?;
-                    entry.bytes = put.doc.len();
+                    entry.bytes = slot.memory();
                     entry.stored_differs = differs;
                     changes.puts.push(put);
                 }
@@ -308,6 +299,7 @@ impl Rows {
     /// The changes are stored: they are clean now. Rows that were not used for
     /// longest go if there are too many.
     pub fn committed(&mut self) {
+        self.changed.clear();
         for place in std::mem::take(&mut self.dirty) {
             match find(&mut self.tables, place.table, &place.tenant, &place.key) {
                 Some(entry) if entry.stored_differs => self.forget(&place),
@@ -322,13 +314,44 @@ impl Rows {
     fn forget(&mut self, place: &Place) {
         let rows = self.tables.get_mut(place.table).and_then(|t| t.get_mut(&place.tenant));
         if let Some(entry) = rows.and_then(|rows| rows.remove(&place.key)) {
+            self.forgot = true;
             self.count -= 1;
             self.bytes -= cost(&entry);
         }
     }
 
+    /// Counts the memory of what was changed since the last time. A batch that
+    /// is folded in several steps calls it after each, and ends when
+    /// [`Rows::bytes`] has grown too much.
+    pub fn weigh(&mut self) {
+        for place in std::mem::take(&mut self.changed) {
+            if let Some(entry) = find(&mut self.tables, place.table, &place.tenant, &place.key) {
+                let bytes = match &entry.value {
+                    Value::Typed(slot) => slot.memory(),
+                    Value::Text(text) => text.len(),
+                    Value::Absent => 0,
+                };
+                self.bytes = self.bytes - entry.bytes + bytes;
+                entry.bytes = bytes;
+            }
+        }
+        self.batch += 1;
+    }
+
+    /// Bytes in memory, about, as they were when last counted.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether rows have been forgotten that the store may hold. Until then a
+    /// set that began with an empty store has no need to ask it.
+    pub fn forgot(&self) -> bool {
+        self.forgot
+    }
+
     /// Forgets what the batch changed; clean rows stay.
     pub fn discard(&mut self) {
+        self.changed.clear();
         for place in std::mem::take(&mut self.dirty) {
             self.forget(&place);
         }
@@ -341,6 +364,7 @@ impl Rows {
             return;
         }
         let (rows, room) = (self.bounds.rows / 4 * 3, self.bounds.bytes / 4 * 3);
+        self.forgot = true;
         let mut by_batch: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
         for entry in self.tables.values().flat_map(Map::values).flat_map(Map::values) {
             let sum = by_batch.entry(entry.used).or_default();
@@ -383,16 +407,29 @@ fn find<'a>(
     tables.get_mut(table)?.get_mut(tenant)?.get_mut(key)
 }
 
-fn mark(dirty: &mut Vec<Place>, entry: &mut Entry, table: &'static str, tenant: &TenantId) {
-    if !entry.dirty {
-        entry.dirty = true;
-        dirty.push(Place { table, tenant: tenant.clone(), key: entry.key.clone() });
+fn mark(
+    dirty: &mut Vec<Place>,
+    changed: &mut Vec<Place>,
+    batch: u64,
+    entry: &mut Entry,
+    table: &'static str,
+    tenant: &TenantId,
+) {
+    let place = || Place { table, tenant: tenant.clone(), key: entry.key.clone() };
+    if entry.changed != batch {
+        changed.push(place());
     }
+    if !entry.dirty {
+        dirty.push(place());
+    }
+    entry.changed = batch;
+    entry.dirty = true;
 }
 
-/// A typed value takes about as much as its text, its entry the rest.
+/// The value, its key, its slot in a map that is two thirds full, and its
+/// places in the lists of changes.
 fn cost(entry: &Entry) -> usize {
-    entry.bytes + 128
+    entry.bytes + entry.key.len() + 256
 }
 
 fn other_type(table: &str, key: &str) -> ApplyError {
@@ -404,43 +441,6 @@ fn check_key(key: &str) -> Result<(), ApplyError> {
         return Err(ApplyError::Event(format!("a row key must be 1 to {MAX_KEY_BYTES} bytes without NUL")));
     }
     Ok(())
-}
-
-/// PostgreSQL keeps no NUL in text; it becomes U+FFFD on every store alike.
-/// True if that was so.
-fn put(row: RowKey, slot: &dyn Slot) -> Result<(RowPut, bool), ApplyError> {
-    let fail = |e: serde_json::Error| ApplyError::Event(format!("row {} is no JSON: {e}", row.key));
-    let mut doc = slot.to_json().map_err(fail)?;
-    let differs = doc.contains("\\u0000");
-    if differs {
-        doc = without_nul(&doc);
-    }
-    let sort = slot.sort().map(|s| if s.contains('\0') { s.replace('\0', "\u{fffd}") } else { s });
-    Ok((RowPut { row, sort, doc }, differs))
-}
-
-/// A row as it is stored.
-pub(crate) fn put_of<T: Row>(row: RowKey, value: &T) -> Result<RowPut, ApplyError> {
-    check_key(&row.key)?;
-    Ok(put(row, value)?.0)
-}
-
-/// Replaces the escape `\u0000` where the backslash is not itself escaped.
-fn without_nul(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let (escape, after) = match rest[at..].strip_prefix("\\u0000") {
-            Some(after) => ("\u{fffd}", after),
-            // An escape is at least two bytes, both ASCII.
-            None => rest[at..].split_at(2),
-        };
-        out.push_str(escape);
-        rest = after;
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]

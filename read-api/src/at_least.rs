@@ -24,11 +24,13 @@ pub struct AtLeast {
     /// 0: whatever there is.
     pub position: u64,
     pub wait: Duration,
+    /// Not the live one; only for operators.
+    pub generation: Option<u32>,
 }
 
 impl Default for AtLeast {
     fn default() -> Self {
-        Self { position: 0, wait: DEFAULT_WAIT }
+        Self { position: 0, wait: DEFAULT_WAIT, generation: None }
     }
 }
 
@@ -41,6 +43,12 @@ impl<S: Send + Sync> FromRequestParts<S> for AtLeast {
 }
 
 impl AtLeast {
+    /// For the next read of the same answer: from the same generation, also if
+    /// another one has become live in between.
+    pub fn after(snapshot: &Snapshot) -> Self {
+        Self { generation: Some(snapshot.generation.number), ..Self::default() }
+    }
+
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
         let mut wanted = Self::default();
         if let Some(value) = headers.get(AT_LEAST) {
@@ -129,7 +137,7 @@ mod tests {
     fn the_wait_is_bounded_and_other_preferences_are_ignored() {
         assert_eq!(read(&[]).unwrap(), AtLeast::default());
         let wanted = read(&[("daybook-at-least", "42"), ("prefer", "respond-async, wait=3")]).unwrap();
-        assert_eq!(wanted, AtLeast { position: 42, wait: Duration::from_secs(3) });
+        assert_eq!(wanted, AtLeast { position: 42, wait: Duration::from_secs(3), generation: None });
         assert_eq!(read(&[("prefer", "wait=9999")]).unwrap().wait, MAX_WAIT);
     }
 

@@ -3,6 +3,7 @@
 pub mod at_least;
 pub mod cursor;
 pub mod hub;
+mod lens;
 pub mod routes;
 pub mod state;
 
@@ -13,7 +14,8 @@ pub use state::ReadState;
 
 /// Every question's route.
 pub fn router(state: ReadState) -> Router {
-    routes::analytics_router().merge(routes::directory_router()).with_state(state)
+    let reads = routes::analytics_router().merge(routes::directory_router());
+    reads.with_state(state).layer(axum::middleware::from_fn(lens::layer))
 }
 
 /// The questions' part of the API document.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use daybook_http::{Kind, Problem};
 use domain::TenantId;
 use domain::ports::log::EventLog;
-use domain::ports::rows::{Query, RowStore, RowsError, Snapshot, Source};
+use domain::ports::rows::{GenerationId, Query, RowStore, RowsError, Snapshot, Source};
 use projections::board::{Backoff, Board};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ impl ReadState {
         at_least: &AtLeast,
         queries: &[Query],
     ) -> Result<Snapshot, Problem> {
-        let source = Source::live(projection);
+        let source = source(projection, at_least);
         let snapshot = self.rows.read(&source, tenant, queries).await.map_err(problem)?;
         if snapshot.position >= at_least.position {
             return Ok(snapshot);
@@ -47,7 +47,7 @@ impl ReadState {
         let deadline = Instant::now() + at_least.wait;
         let mut moved = self.board.of(projection).watch();
         let mut pause = Backoff::new(Duration::from_millis(10), Duration::from_millis(250));
-        let source = Source::live(projection);
+        let source = source(projection, at_least);
         loop {
             let reached = self.rows.read(&source, tenant, &[]).await.map_err(problem)?.position;
             if reached >= at_least.position {
@@ -62,6 +62,13 @@ impl ReadState {
             // Either way the store is asked again: it is what readers see.
             let _ = tokio::time::timeout(pause, woken).await;
         }
+    }
+}
+
+fn source(projection: &str, at_least: &AtLeast) -> Source {
+    match at_least.generation {
+        Some(number) => Source::Generation(GenerationId { projection: projection.into(), number }),
+        None => Source::live(projection),
     }
 }
 

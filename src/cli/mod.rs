@@ -1,15 +1,16 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage or
-//! configuration, 3 not found, 4 what should agree does not
-//! (`demo --exit`, `bus verify`).
+//! configuration, 3 not found, 4 the figures do not agree (`demo --exit`).
 
-mod bus;
 mod demo;
 mod events;
 mod import;
 mod keys;
+mod model;
 mod output;
 mod progress;
 mod projections;
+mod reach;
+mod replay;
 mod serve;
 
 use std::io::Write;
@@ -24,6 +25,7 @@ use domain::decide::Rejection;
 use domain::ports::rows::RowsError;
 use infra_runtime::config::{ConfigError, Flags};
 use infra_runtime::{Config, RandomIds, SystemClock};
+use replays::ReplayError;
 
 use crate::wiring;
 use output::Output;
@@ -65,8 +67,10 @@ enum Command {
     Events(events::Events),
     /// Look at the read models
     Projections(projections::Projections),
-    /// The copy of the log on NATS
-    Bus(bus::BusArgs),
+    /// Build read models anew, compare, promote and roll back
+    Replay(replay::Replay),
+    /// Models that read models are built by, and their parameters
+    Model(model::Model),
     /// Print a completion script
     Completions { shell: Shell },
     /// Print the version
@@ -93,6 +97,22 @@ pub fn main() -> ExitCode {
 fn code_of(error: &anyhow::Error) -> u8 {
     let refusal = error.downcast_ref::<Refusal>();
     let rows = error.downcast_ref::<RowsError>();
+    if let Some(refused) = error.downcast_ref::<reach::Refused>() {
+        return match refused.status {
+            404 => exit::NOT_FOUND,
+            400 | 422 => exit::USAGE,
+            _ => exit::FAILED,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<ReplayError>() {
+        return match error {
+            ReplayError::UnknownProjection(_)
+            | ReplayError::UnknownGeneration(_)
+            | ReplayError::Rejected(Rejection::NotFound) => exit::NOT_FOUND,
+            ReplayError::Model(_) | ReplayError::Rejected(Rejection::Field { .. }) => exit::USAGE,
+            _ => exit::FAILED,
+        };
+    }
     if error.downcast_ref::<ConfigError>().is_some() {
         exit::USAGE
     } else if matches!(refusal, Some(Refusal::Rejected(Rejection::NotFound)))
@@ -136,6 +156,16 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
         }
         Command::Demo(args) => demo::run(args, &cli.flags, out).await,
         Command::Serve => serve::run(Config::load(&cli.flags)?, out).await,
+        Command::Replay(args) => {
+            let config = Config::load(&cli.flags)?;
+            infra_runtime::telemetry::init_logs(&config.log)?;
+            replay::run(args, &config, out).await
+        }
+        Command::Model(args) => {
+            let config = Config::load(&cli.flags)?;
+            infra_runtime::telemetry::init_logs(&config.log)?;
+            model::run(args, &config, out).await
+        }
         command => with_log(Config::load(&cli.flags)?, command, out).await,
     }
 }
@@ -150,16 +180,20 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
         Command::Import(args) => import::run(args, log, clock, Arc::new(RandomIds), out).await?,
         Command::Events(args) => events::run(args, log, out).await?,
         Command::Projections(args) => {
-            projections::run(args, log, wiring::open_rows(&config).await?, out).await?
+            projections::run(args, log, wiring::open_rows(&config).await?.rows, out).await?
         }
-        Command::Bus(args) => bus::run(args, &config, log, out).await?,
         Command::Keys(args) => {
             let services =
                 commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };
             keys::run(args, &services, out).await?
         }
         // Handled by the caller.
-        Command::Serve | Command::Demo(_) | Command::Completions { .. } | Command::Version => exit::OK,
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Replay(_)
+        | Command::Model(_)
+        | Command::Completions { .. }
+        | Command::Version => exit::OK,
     };
     opened.close().await;
     Ok(code)

@@ -26,20 +26,16 @@ pub fn router(
     config: &Config,
     services: &Services,
     state: ReadState,
+    engine: replays::Engine,
     ring: Arc<KeyRing>,
     health: Arc<Health>,
 ) -> Result<Router> {
     let mut routes = Routes { health: health.routes(), ..Routes::default() };
-    let mut parts = Vec::new();
-    if config.roles.has(Role::Commands) {
-        routes.api = routes.api.merge(commands::router(services.clone(), ring.clone()));
-        parts.push(commands::openapi());
-    }
-    if config.roles.has(Role::ReadApi) {
-        routes.api = routes.api.merge(read_api::router(state));
-        parts.push(read_api::openapi());
-    }
-    if !parts.is_empty() {
+    if config.roles.has(Role::Api) {
+        let commands = commands::router(services.clone(), ring.clone());
+        routes.api = commands.merge(read_api::router(state)).merge(replays::routes::router(engine));
+        let replaying = <replays::routes::Doc as utoipa::OpenApi>::openapi();
+        let mut parts = vec![commands::openapi(), read_api::openapi(), replaying];
         if config.roles.has(Role::Hub) {
             parts.push(read_api::hub::openapi());
         }

@@ -1,7 +1,7 @@
 //! The composition root: technology is plugged into ports here and nowhere else.
 
-pub mod bus;
 mod http;
+mod replaying;
 mod stores;
 mod tasks;
 
@@ -19,13 +19,13 @@ use domain::registry;
 use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
 use infra_runtime::{Config, RandomIds, SystemClock};
-use projections::board::Board;
 use read_api::ReadState;
 use read_api::hub::server::{self, ServerConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use stores::{OpenLog, open_log, open_rows};
+pub use replaying::{engine, open_generations};
+pub use stores::{OpenLog, OpenRows, open_log, open_rows};
 use tasks::Tasks;
 
 /// A server that runs until it is told to stop.
@@ -33,6 +33,7 @@ pub struct Running {
     pub address: SocketAddr,
     pub services: Services,
     pub rows: Arc<dyn RowStore>,
+    pub replays: replays::Engine,
     health: Arc<Health>,
     stop: Stop,
     tasks: Tasks,
@@ -54,11 +55,11 @@ pub async fn start(config: &Config) -> Result<Running> {
     let clock = Arc::new(SystemClock);
     let ids = Arc::new(RandomIds);
     let log = stores::await_log(config, clock.clone()).await?;
-    let rows = open_rows(config).await?;
-    for projection in projections::all() {
-        rows.open(projection.name(), &projection.model(), projection.tables()).await?;
-    }
-    let board = Arc::new(Board::default());
+    let stores = open_rows(config).await?;
+    open_generations(&*log.log, &stores).await?;
+    let rows = stores.rows.clone();
+    let engine = engine(config, log.log.clone(), &stores, clock.clone(), ids.clone());
+    let board = engine.board.clone();
     let services = Services { log: log.log.clone(), clock, ids, bulk: http::bulk_limits(config) };
     let stop = Stop::default();
     let mut tasks = Tasks::default();
@@ -73,14 +74,11 @@ pub async fn start(config: &Config) -> Result<Running> {
 
     let hub = tasks::hub(config, &services, &*rows, &stop.working, &mut tasks).await?;
     if config.roles.has(Role::Projector) {
-        tasks::projectors(&log.log, &rows, &board, &stop.working, &mut tasks);
-    }
-    if let Some(bus) = bus::connect(config)? {
-        bus::start(config, bus, &log, &rows, &board, &stop.working, &mut tasks);
+        tasks::projectors(engine.clone(), &stop.working, &mut tasks);
     }
     let state = ReadState { log: log.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), metrics);
-    let router = http::router(config, &services, state, ring, health.clone())?;
+    let router = http::router(config, &services, state, engine.clone(), ring, health.clone())?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("listening on {}", config.http.listen))?;
@@ -93,7 +91,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     };
     tasks.serving(server::serve(listener, hub, router, server, stop.serving.clone()));
     tracing::info!(%address, database = log.kind, "serving");
-    Ok(Running { address, services, rows, health, stop, tasks, log })
+    Ok(Running { address, services, rows, replays: engine, health, stop, tasks, log })
 }
 
 impl Running {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use domain::ports::clock::Clock;
 use domain::ports::log::EventLog;
-use domain::ports::rows::RowStore;
-use infra_log::{LogOptions, PostgresLog, SqliteLog, Waker};
+use domain::ports::rows::{Generations, RowStore};
+use infra_log::{LogOptions, PostgresLog, SqliteLog};
 use infra_rows::{PostgresRows, SqliteRows};
 use infra_runtime::Config;
 use infra_runtime::config::DatabaseUrl;
@@ -31,14 +31,6 @@ enum Closing {
 }
 
 impl OpenLog {
-    /// For who hears of new events from other processes. A SQLite log has none.
-    pub fn waker(&self) -> Option<Waker> {
-        match &self.closing {
-            Closing::Sqlite(_) => None,
-            Closing::Postgres(log) => Some(log.waker()),
-        }
-    }
-
     /// Commits what is queued and closes the connections.
     pub async fn close(self) {
         match self.closing {
@@ -81,19 +73,33 @@ pub async fn await_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog
     }
 }
 
+/// The rows, and what is done with generations of them.
+#[derive(Clone)]
+pub struct OpenRows {
+    pub rows: Arc<dyn RowStore>,
+    pub generations: Arc<dyn Generations>,
+}
+
+impl OpenRows {
+    fn of<T: RowStore + Generations + 'static>(store: T) -> Self {
+        let store = Arc::new(store);
+        Self { rows: store.clone(), generations: store }
+    }
+}
+
 /// Rows have a file of their own beside the log's, since SQLite has one writer
 /// for a file.
-pub async fn open_rows(config: &Config) -> Result<Arc<dyn RowStore>> {
+pub async fn open_rows(config: &Config) -> Result<OpenRows> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => {
             let path = path.with_extension("rows.db");
             make_parent(&path)?;
             let rows = SqliteRows::open(&path).await;
-            Ok(Arc::new(rows.with_context(|| format!("opening the rows {}", path.display()))?))
+            Ok(OpenRows::of(rows.with_context(|| format!("opening the rows {}", path.display()))?))
         }
         DatabaseUrl::Postgres(url) => {
             let rows = PostgresRows::connect(url.reveal(), ROW_CONNECTIONS).await;
-            Ok(Arc::new(rows.context("opening the rows in PostgreSQL")?))
+            Ok(OpenRows::of(rows.context("opening the rows in PostgreSQL")?))
         }
         DatabaseUrl::InDataDir => bail!("the database has no address"),
     }

@@ -8,14 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use commands::Services;
 use domain::ports::clock::Ids;
-use domain::ports::log::EventLog;
 use domain::ports::rows::RowStore;
 use infra_journal::{DiskJournal, Options as JournalOptions};
 use infra_runtime::config::{HubAck, Role};
 use infra_runtime::{Config, RandomIds};
-use projections::board::Board;
-use projections::projector::{Options, Projector};
 use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Proxies, Seed, Visitors};
+use replays::{Engine, Runner};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use workers::{Drainer, DrainerConfig};
@@ -160,23 +158,8 @@ fn hub_config(config: &Config) -> Result<HubConfig> {
     })
 }
 
-/// One projector task for each projection, all under one owner's name.
-pub fn projectors(
-    log: &Arc<dyn EventLog>,
-    rows: &Arc<dyn RowStore>,
-    board: &Arc<Board>,
-    stop: &CancellationToken,
-    tasks: &mut Tasks,
-) {
+/// One task for each generation, all under one owner's name.
+pub fn projectors(engine: Engine, stop: &CancellationToken, tasks: &mut Tasks) {
     let owner = format!("{}-{}", std::process::id(), RandomIds.next());
-    for projection in projections::all() {
-        let projector = Projector {
-            log: log.clone(),
-            rows: rows.clone(),
-            board: board.clone(),
-            options: Options::new(owner.clone()),
-        };
-        let stop = stop.clone();
-        tasks.working(async move { projector.run(projection, stop).await });
-    }
+    tasks.working(Runner::new(engine, &owner).run(stop.clone()));
 }

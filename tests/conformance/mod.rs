@@ -1,5 +1,4 @@
 //! One suite per port, run against every implementation.
 
-mod bus;
 mod log;
 mod rows;

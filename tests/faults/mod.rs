@@ -1,7 +1,5 @@
 //! What happens when things break.
 
-mod bus;
 mod journal;
 mod journal_log;
-mod split;
 mod torture;

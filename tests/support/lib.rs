@@ -3,7 +3,6 @@
 
 pub mod clock;
 pub mod cluster;
-pub mod facts;
 pub mod nats;
 pub mod postgres;
 pub mod process;

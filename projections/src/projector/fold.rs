@@ -54,6 +54,7 @@ pub fn fold(
             };
             Some(letter(event, partition, error))
         };
+        prefetch(projection, rows, events)?;
         match attempt(projection, rows, events, waits)? {
             Ok(parked) => return Ok(Folded { changes: changes(rows)?, parked, through }),
             Err(failure) if failures.len() == MAX_FAILURES => {
@@ -75,6 +76,7 @@ pub fn refold(
     rows: &mut Rows,
     events: &[RecordedEvent],
 ) -> Result<(usize, Vec<TableChanges>, Option<String>), RowsError> {
+    prefetch(projection, rows, events)?;
     let Err(failure) = attempt(projection, rows, events, |_, _| None)? else {
         return Ok((events.len(), changes(rows)?, None));
     };
@@ -88,6 +90,19 @@ pub fn refold(
     Ok((failure.index, changes(rows)?, Some(failure.error)))
 }
 
+/// Fetches the rows that the events surely need.
+pub fn prefetch(
+    projection: &dyn Projection,
+    rows: &mut Rows,
+    events: &[RecordedEvent],
+) -> Result<(), RowsError> {
+    let mut wanted = Wanted::default();
+    for event in events {
+        projection.prefetch(event, &mut wanted);
+    }
+    rows.prefetch(wanted)
+}
+
 /// Applies every event that does not wait, up to the first that fails.
 pub fn attempt(
     projection: &dyn Projection,
@@ -95,11 +110,6 @@ pub fn attempt(
     events: &[RecordedEvent],
     waits: impl Fn(usize, &RecordedEvent) -> Option<DeadLetter>,
 ) -> Result<Result<Vec<DeadLetter>, Failure>, RowsError> {
-    let mut wanted = Wanted::default();
-    for event in events {
-        projection.prefetch(event, &mut wanted);
-    }
-    rows.prefetch(wanted)?;
     let mut parked = Vec::new();
     for (index, event) in events.iter().enumerate() {
         if let Some(letter) = waits(index, event) {
@@ -133,7 +143,7 @@ fn changes(rows: &mut Rows) -> Result<Vec<TableChanges>, RowsError> {
     rows.changes().map_err(|e| RowsError::Invalid(e.to_string()))
 }
 
-fn letter(event: &RecordedEvent, partition: String, error: Option<String>) -> DeadLetter {
+pub fn letter(event: &RecordedEvent, partition: String, error: Option<String>) -> DeadLetter {
     DeadLetter {
         tenant: event.stream.tenant.clone(),
         partition,

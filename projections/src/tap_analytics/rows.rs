@@ -162,17 +162,76 @@ pub struct Shared {
     pub bands: u64,
 }
 
+/// What the allocator takes for a text.
+fn text(text: &str) -> usize {
+    text.len() + 16
+}
+
+/// A node holds up to eleven names, and is at least half full once there are
+/// several.
+fn tally(tally: &Tally) -> usize {
+    let names: usize = tally.0.keys().map(|name| text(name)).sum();
+    tally.0.len().div_ceil(6) * 390 + names
+}
+
 impl Row for EventSettings {}
-impl Row for Summary {}
-impl Row for Referrers {}
-impl Row for Minute {}
-impl Row for History {}
-impl Row for Seen {}
-impl Row for Shared {}
+impl Row for Shared {
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl Row for Summary {
+    fn memory(&self) -> usize {
+        let breakdowns = [
+            &self.modes,
+            &self.windows,
+            &self.devices,
+            &self.os,
+            &self.browsers,
+            &self.countries,
+            &self.languages,
+            &self.bot_classes,
+        ];
+        size_of::<Self>() + text(&self.event_id) + breakdowns.into_iter().map(tally).sum::<usize>()
+    }
+}
+
+impl Row for Referrers {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + text(&self.event_id) + tally(&self.hosts)
+    }
+}
+
+impl Row for Minute {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + text(&self.event_id) + tally(&self.modes)
+    }
+}
+
+impl Row for History {
+    fn memory(&self) -> usize {
+        let events: usize = self.events.keys().map(|id| text(id)).sum();
+        let nodes = self.events.len().div_ceil(6) * 390;
+        let taps = self.last.capacity() * size_of::<PastTap>();
+        let texts = |t: &PastTap| text(&t.2) + t.5.as_deref().map_or(0, text);
+        size_of::<Self>() + events + nodes + taps + self.last.iter().map(texts).sum::<usize>()
+    }
+}
+
+impl Row for Seen {
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.visits.capacity() * size_of::<Session>()
+    }
+}
 
 impl Row for BandTaps {
     /// Bands that only bots asked for are in no list of top bands.
     fn sort_key(&self) -> Option<String> {
         (self.taps > 0).then(|| format!("{:012}", self.taps))
+    }
+
+    fn memory(&self) -> usize {
+        size_of::<Self>() + text(&self.event_id) + text(&self.band_id) + tally(&self.modes)
     }
 }

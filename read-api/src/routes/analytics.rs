@@ -13,7 +13,7 @@ use projections::tap_analytics::{EVENTS, NAME, REFERRERS, SUMMARY};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{EventKey, ReadHeaders, Reader, row_at};
+use super::{EventKey, GenerationParameter, ReadHeaders, Reader, row_at};
 use crate::at_least::Answer;
 use crate::state::ReadState;
 
@@ -138,7 +138,7 @@ struct Comparison {
 }
 
 /// Totals and breakdowns of an event's taps; id `-` for bands without an event.
-#[utoipa::path(get, path = "/v1/analytics/events/{id}/summary", tag = "Analytics", params(("id" = String, Path), ReadHeaders), responses((status = 200, body = SummaryBody)))]
+#[utoipa::path(get, path = "/v1/analytics/events/{id}/summary", tag = "Analytics", params(("id" = String, Path), GenerationParameter, ReadHeaders), responses((status = 200, body = SummaryBody)))]
 async fn summary(
     State(state): State<ReadState>,
     Path(EventKey(id)): Path<EventKey>,
@@ -227,7 +227,7 @@ fn most_frequent(mut counts: Vec<Count>, n: usize) -> Vec<Count> {
 }
 
 /// 2 to 10 events side by side.
-#[utoipa::path(get, path = "/v1/analytics/compare", tag = "Analytics", params(Compare, ReadHeaders), responses((status = 200, body = Comparison)))]
+#[utoipa::path(get, path = "/v1/analytics/compare", tag = "Analytics", params(Compare, GenerationParameter, ReadHeaders), responses((status = 200, body = Comparison)))]
 async fn compare(
     State(state): State<ReadState>,
     Query(query): Query<Compare>,

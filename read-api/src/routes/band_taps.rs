@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::analytics::{Count, counts};
-use super::{EventKey, ReadHeaders, Reader, limit, parse, row_at, rows_at};
+use super::{EventKey, GenerationParameter, ReadHeaders, Reader, limit, parse, row_at, rows_at};
 use crate::at_least::Answer;
 use crate::cursor;
 use crate::state::ReadState;
@@ -62,7 +62,7 @@ struct TopBands {
 }
 
 /// Bands of an event by their taps, most first.
-#[utoipa::path(get, path = "/v1/analytics/events/{id}/top-bands", tag = "Analytics", params(("id" = String, Path), Page, ReadHeaders), responses((status = 200, body = TopBands)))]
+#[utoipa::path(get, path = "/v1/analytics/events/{id}/top-bands", tag = "Analytics", params(("id" = String, Path), Page, GenerationParameter, ReadHeaders), responses((status = 200, body = TopBands)))]
 async fn top_bands(
     State(state): State<ReadState>,
     Path(EventKey(id)): Path<EventKey>,
@@ -145,7 +145,7 @@ struct BandHistory {
 }
 
 /// What one band did, over all events.
-#[utoipa::path(get, path = "/v1/bands/{id}/taps", tag = "Analytics", params(("id" = String, Path), HistoryQuery, ReadHeaders), responses((status = 200, body = BandHistory)))]
+#[utoipa::path(get, path = "/v1/bands/{id}/taps", tag = "Analytics", params(("id" = String, Path), HistoryQuery, GenerationParameter, ReadHeaders), responses((status = 200, body = BandHistory)))]
 async fn band_taps(
     State(state): State<ReadState>,
     Path(id): Path<Id>,

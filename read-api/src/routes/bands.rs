@@ -3,17 +3,22 @@
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use daybook_http::{Id, Path, Problem, Query};
 use domain::ports::rows::{KeyRange, Query as RowQuery, StoredRow};
-use projections::bands::{BANDS, BY_EVENT, BY_TAG, BandRow, NAME, tag_key};
+use domain::{StreamId, band};
+use projections::Projection;
+use projections::as_of::stream_until;
+use projections::bands::{BANDS, BY_EVENT, BY_TAG, BandRow, Bands as BandsFold, NAME, tag_key};
+use projections::testing::fold;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::list::{List, Place};
-use super::{ReadHeaders, Reader, limit, parse, row_at};
+use super::{GenerationParameter, PastParameter, PastReader, ReadHeaders, Reader, limit, parse, row_at};
 use crate::at_least::Answer;
+use crate::lens::{self, At};
 use crate::state::ReadState;
 
 const MAX_LIMIT: usize = 1_000;
@@ -83,7 +88,7 @@ struct Bands {
 }
 
 /// The tenant's bands, of an event or with a tag if told.
-#[utoipa::path(get, path = "/v1/bands", tag = "Directories", params(Filter, ReadHeaders), responses((status = 200, body = Bands)))]
+#[utoipa::path(get, path = "/v1/bands", tag = "Directories", params(Filter, GenerationParameter, ReadHeaders), responses((status = 200, body = Bands)))]
 async fn list(
     State(state): State<ReadState>,
     Query(filter): Query<Filter>,
@@ -120,16 +125,31 @@ fn wanted(filter: &Filter, band: &BandRow) -> bool {
 }
 
 /// One band. The ETag is its version.
-#[utoipa::path(get, path = "/v1/bands/{id}", tag = "Directories", params(("id" = String, Path), ReadHeaders), responses((status = 200, body = BandBody), (status = 304)))]
+#[utoipa::path(get, path = "/v1/bands/{id}", tag = "Directories", params(("id" = String, Path), PastParameter, GenerationParameter, ReadHeaders), responses((status = 200, body = BandBody), (status = 304)))]
 async fn one(
     State(state): State<ReadState>,
     Path(id): Path<Id>,
     headers: HeaderMap,
-    reader: Reader,
+    PastReader { reader, at }: PastReader,
 ) -> Result<Response, Problem> {
+    if let Some(at) = at {
+        return past(&state, &reader, &id, at).await;
+    }
     let queries = [RowQuery::get(BANDS, &id)];
     let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &queries).await?;
     let row: BandRow = row_at(&snapshot, 0)?.ok_or_else(Problem::not_found)?;
     let version = row.version;
     Ok(Answer::new(&snapshot, BandBody::from(row)).version(version).unless_known(&headers))
+}
+
+/// The band as its stream had it.
+async fn past(state: &ReadState, reader: &Reader, id: &str, at: At) -> Result<Response, Problem> {
+    let position = at.position(&*state.log).await?;
+    let stream = StreamId::new(&reader.tenant, band::KIND, id).map_err(Problem::internal)?;
+    let events = stream_until(&*state.log, &stream, position).await?;
+    let rows = fold(&BandsFold, &events, events.len()).map_err(Problem::internal)?;
+    let row: BandRow = rows.get(BANDS, &reader.tenant, id).ok_or_else(Problem::not_found)?;
+    let model = BandsFold.model();
+    let (version, snapshot) = (row.version, lens::past(NAME, model, position));
+    Ok(Answer::new(&snapshot, BandBody::from(row)).version(version).into_response())
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use super::series::MODES;
-use super::{EventKey, ReadHeaders, Reader, csv, parse, rows_at};
+use super::{EventKey, GenerationParameter, ReadHeaders, Reader, csv, parse, rows_at};
 use crate::at_least::{AtLeast, reflect};
 use crate::state::ReadState;
 
@@ -53,7 +53,7 @@ struct What {
 
 /// All bands or minutes of an event as a CSV file of any length. The answer's
 /// position is that of its first lines; later ones may reflect newer taps.
-#[utoipa::path(get, path = "/v1/analytics/events/{id}/export.csv", tag = "Analytics", params(("id" = String, Path), What, ReadHeaders), responses((status = 200, body = String, content_type = "text/csv")))]
+#[utoipa::path(get, path = "/v1/analytics/events/{id}/export.csv", tag = "Analytics", params(("id" = String, Path), What, GenerationParameter, ReadHeaders), responses((status = 200, body = String, content_type = "text/csv")))]
 async fn export(
     State(state): State<ReadState>,
     Path(EventKey(id)): Path<EventKey>,
@@ -76,7 +76,8 @@ async fn export(
     let (mut text, next) = lines(kind, &first)?;
     let mut start = heading(kind)?;
     start.append(&mut text);
-    let export = Export { state, tenant: reader.tenant, event_id: id, kind };
+    let at_least = AtLeast::after(&first);
+    let export = Export { state, tenant: reader.tenant, at_least, event_id: id, kind };
     let rest = stream::try_unfold(next.map(|after| (export, after)), |left| async move {
         let Some((export, after)) = left else { return Ok(None) };
         let (text, next) = export.read(after).await.map_err(|_| Broken)?;
@@ -101,6 +102,7 @@ impl std::error::Error for Broken {}
 struct Export {
     state: ReadState,
     tenant: TenantId,
+    at_least: AtLeast,
     event_id: String,
     kind: Kind,
 }
@@ -109,7 +111,7 @@ impl Export {
     /// The lines after a key, and the key to go on after.
     async fn read(&self, after: String) -> Result<(Vec<u8>, Option<String>), Problem> {
         let queries = [page(self.kind, &self.event_id, Some(after))];
-        let snapshot = self.state.read(NAME, &self.tenant, &AtLeast::default(), &queries).await?;
+        let snapshot = self.state.read(NAME, &self.tenant, &self.at_least, &queries).await?;
         lines(self.kind, &snapshot)
     }
 }

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use utoipa::OpenApi;
 
 use super::analytics::{SummaryBody, summary_body, summary_queries};
-use super::{EventKey, ReadHeaders, Reader};
+use super::{EventKey, GenerationParameter, ReadHeaders, Reader};
 use crate::at_least::AtLeast;
 use crate::state::ReadState;
 
@@ -89,7 +89,7 @@ impl Drop for Open {
 /// The summary, and again whenever it changes: server-sent events named
 /// `summary` whose id is the position that they reflect. Resumes after
 /// `Last-Event-ID`. Ends after ten minutes.
-#[utoipa::path(get, path = "/v1/analytics/events/{id}/stream", tag = "Analytics", params(("id" = String, Path), ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last message that was seen."), ReadHeaders), responses((status = 200, body = SummaryBody, content_type = "text/event-stream")))]
+#[utoipa::path(get, path = "/v1/analytics/events/{id}/stream", tag = "Analytics", params(("id" = String, Path), ("Last-Event-ID" = Option<u64>, Header, description = "Id of the last message that was seen."), GenerationParameter, ReadHeaders), responses((status = 200, body = SummaryBody, content_type = "text/event-stream")))]
 async fn live(
     State(state): State<ReadState>,
     Extension(connections): Extension<Connections>,
@@ -111,6 +111,7 @@ async fn live(
         seen,
         since: Instant::now(),
         open,
+        generation: reader.at_least.generation,
     };
     let keep_alive = KeepAlive::new().interval(HEARTBEAT);
     // A server that stops ends its streams; the client comes back elsewhere.
@@ -141,6 +142,8 @@ struct Follower {
     seen: Option<u64>,
     since: Instant,
     open: Open,
+    /// `None`: whichever is live.
+    generation: Option<u32>,
 }
 
 fn messages(follower: Follower) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -164,7 +167,7 @@ impl Follower {
             // Moves during this pause are one message.
             tokio::time::sleep(COALESCE).await;
             let queries = summary_queries(&self.event_id);
-            let at_least = AtLeast::default();
+            let at_least = AtLeast { generation: self.generation, ..AtLeast::default() };
             self.moved.mark_unchanged();
             let snapshot = self.state.read(NAME, &self.open.tenant, &at_least, &queries).await.ok()?;
             let body = summary_body(&self.event_id, &snapshot).ok()??;

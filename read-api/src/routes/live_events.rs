@@ -3,18 +3,23 @@
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use daybook_http::{Id, Path, Problem, Query};
 use domain::live_event::{EventDetails, ScheduleMode, Status, Window};
 use domain::ports::rows::{Query as RowQuery, SortAfter, StoredRow};
-use projections::live_events::{EVENTS, LiveEventRow, NAME, status_word};
+use domain::{StreamId, live_event};
+use projections::Projection;
+use projections::as_of::stream_until;
+use projections::live_events::{EVENTS, LiveEventRow, LiveEvents, NAME, status_word};
+use projections::testing::fold;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::list::{List, Place};
-use super::{ReadHeaders, Reader, limit, parse, row_at};
+use super::{GenerationParameter, PastParameter, PastReader, ReadHeaders, Reader, limit, parse, row_at};
 use crate::at_least::Answer;
+use crate::lens::{self, At};
 use crate::state::ReadState;
 
 const MAX_LIMIT: usize = 1_000;
@@ -63,7 +68,7 @@ struct Events {
 }
 
 /// The tenant's events, latest start first.
-#[utoipa::path(get, path = "/v1/events", tag = "Directories", params(Filter, ReadHeaders), responses((status = 200, body = Events)))]
+#[utoipa::path(get, path = "/v1/events", tag = "Directories", params(Filter, GenerationParameter, ReadHeaders), responses((status = 200, body = Events)))]
 async fn list(
     State(state): State<ReadState>,
     Query(filter): Query<Filter>,
@@ -118,26 +123,44 @@ struct Whole {
 }
 
 /// One event with its windows. The ETag is its version.
-#[utoipa::path(get, path = "/v1/events/{id}", tag = "Directories", params(("id" = String, Path), ReadHeaders), responses((status = 200, body = Whole), (status = 304)))]
+#[utoipa::path(get, path = "/v1/events/{id}", tag = "Directories", params(("id" = String, Path), PastParameter, GenerationParameter, ReadHeaders), responses((status = 200, body = Whole), (status = 304)))]
 async fn one(
     State(state): State<ReadState>,
     Path(id): Path<Id>,
     headers: HeaderMap,
-    reader: Reader,
+    PastReader { reader, at }: PastReader,
 ) -> Result<Response, Problem> {
+    if let Some(at) = at {
+        return past(&state, &reader, &id, at).await;
+    }
     let queries = [RowQuery::get(EVENTS, &id)];
     let snapshot = state.read(NAME, &reader.tenant, &reader.at_least, &queries).await?;
     let row: LiveEventRow = row_at(&snapshot, 0)?.ok_or_else(Problem::not_found)?;
+    let version = row.version;
+    Ok(Answer::new(&snapshot, whole(id.0, row)?).version(version).unless_known(&headers))
+}
+
+/// The event as its stream had it.
+async fn past(state: &ReadState, reader: &Reader, id: &str, at: At) -> Result<Response, Problem> {
+    let position = at.position(&*state.log).await?;
+    let stream = StreamId::new(&reader.tenant, live_event::KIND, id).map_err(Problem::internal)?;
+    let events = stream_until(&*state.log, &stream, position).await?;
+    let rows = fold(&LiveEvents, &events, events.len()).map_err(Problem::internal)?;
+    let row: LiveEventRow = rows.get(EVENTS, &reader.tenant, id).ok_or_else(Problem::not_found)?;
+    let (version, snapshot) = (row.version, lens::past(NAME, LiveEvents.model(), position));
+    Ok(Answer::new(&snapshot, whole(id.to_owned(), row)?).version(version).into_response())
+}
+
+fn whole(id: String, row: LiveEventRow) -> Result<Whole, Problem> {
     let mut windows: Vec<Window> = row.event.windows.into_values().collect();
     windows.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
-    let body = Whole {
-        id: id.0,
+    Ok(Whole {
+        id,
         version: row.version,
         details: row.event.details.ok_or_else(Problem::not_found)?,
         status: status_word(row.event.status),
         cancelled_because: row.cancelled_because,
         schedule: row.event.mode,
         windows,
-    };
-    Ok(Answer::new(&snapshot, body).version(row.version).unless_known(&headers))
+    })
 }

@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, OpenApi};
 
 use crate::at_least::AtLeast;
+use crate::lens::{At, Lens, needs_a_build};
 use crate::state::ReadState;
 
 /// Everything about taps.
@@ -77,8 +78,60 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let principal = Principal::from_request_parts(parts, state).await?;
         principal.require(Role::Reader)?;
-        Ok(Self { tenant: principal.tenant, at_least: AtLeast::from_headers(&parts.headers)? })
+        let lens: Lens = parts.extensions.get().cloned().unwrap_or_default();
+        if lens.at.is_some() {
+            return Err(needs_a_build());
+        }
+        Self::through(principal, &lens, parts)
     }
+}
+
+impl Reader {
+    fn through(principal: Principal, lens: &Lens, parts: &Parts) -> Result<Self, Problem> {
+        let mut at_least = AtLeast::from_headers(&parts.headers)?;
+        if lens.generation.is_some() {
+            principal.require(Role::Operator)?;
+            at_least.generation = lens.generation;
+        }
+        Ok(Self { tenant: principal.tenant, at_least })
+    }
+}
+
+/// A reader of a view that can fold the past of one key.
+pub struct PastReader {
+    pub reader: Reader,
+    pub at: Option<At>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PastReader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        principal.require(Role::Reader)?;
+        let lens: Lens = parts.extensions.get().cloned().unwrap_or_default();
+        Ok(Self { reader: Reader::through(principal, &lens, parts)?, at: lens.at })
+    }
+}
+
+/// Parameter of reads that can fold the past of one key.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents the parameter")]
+pub struct PastParameter {
+    /// The state at a position or RFC 3339 time.
+    #[param(required = false)]
+    at: Option<String>,
+}
+
+/// Parameter that every read takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents the parameter")]
+pub struct GenerationParameter {
+    /// Rows of this generation instead of the live one. Role operator.
+    #[param(required = false)]
+    generation: Option<u32>,
 }
 
 /// Headers that every read takes.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::analytics::{event_ids, no_such_event};
-use super::{ReadHeaders, Reader, limit, parse, row_at, rows_at};
+use super::{GenerationParameter, ReadHeaders, Reader, limit, parse, row_at, rows_at};
 use crate::at_least::Answer;
 use crate::state::ReadState;
 
@@ -68,7 +68,7 @@ struct Returned {
 }
 
 /// How many bands of each event tapped at later events.
-#[utoipa::path(get, path = "/v1/analytics/retention", tag = "Analytics", params(Which, ReadHeaders), responses((status = 200, body = RetentionBody)))]
+#[utoipa::path(get, path = "/v1/analytics/retention", tag = "Analytics", params(Which, GenerationParameter, ReadHeaders), responses((status = 200, body = RetentionBody)))]
 async fn retention(
     State(state): State<ReadState>,
     Query(which): Query<Which>,

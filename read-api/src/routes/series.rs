@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::analytics::{Count, counts};
-use super::{EventKey, ReadHeaders, Reader, csv, parse, row_at, rows_at, zone_of};
+use super::{EventKey, GenerationParameter, ReadHeaders, Reader, csv, parse, row_at, rows_at, zone_of};
 use crate::at_least::{Answer, reflect};
 use crate::state::ReadState;
 
@@ -83,7 +83,7 @@ struct SeriesBody {
 
 /// Taps over time, in whole buckets of the event's own zone, without holes; at
 /// most 10,000 points. `from` and `to` are widened to whole buckets.
-#[utoipa::path(get, path = "/v1/analytics/events/{id}/series", tag = "Analytics", params(("id" = String, Path), SeriesQuery, ReadHeaders), responses((status = 200, content((SeriesBody = "application/json"), (String = "text/csv")))))]
+#[utoipa::path(get, path = "/v1/analytics/events/{id}/series", tag = "Analytics", params(("id" = String, Path), SeriesQuery, GenerationParameter, ReadHeaders), responses((status = 200, content((SeriesBody = "application/json"), (String = "text/csv")))))]
 async fn series(
     State(state): State<ReadState>,
     Path(EventKey(id)): Path<EventKey>,

@@ -1,0 +1,119 @@
+//! Building a generation: history is folded in memory and written in few large
+//! commits, each with its checkpoint, so that a build that dies goes on where
+//! its last commit left it.
+//!
+//! Rows wait in memory until they take too much of it or a checkpoint is due.
+//! An event that fails throws away what has not been committed; the pages from
+//! there on are committed one by one, as the projector does, which parks the
+//! event's partition. After a while the large steps begin again.
+
+mod reader;
+mod step;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::ports::log::EventLog;
+use domain::ports::rows::{Generation, GenerationId, Generations, RowStore, RowsError};
+use projections::Projection;
+use projections::board::Board;
+use projections::projector::Renewal;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::ReplayError;
+use step::Folding;
+
+/// What is kept in memory unless somebody says otherwise.
+pub const MEMORY: usize = 512 << 20;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub owner: String,
+    pub lease: Duration,
+    /// Events read at once.
+    pub page: usize,
+    /// Bytes that rows and their texts may take, about.
+    pub memory: usize,
+    /// How much work a killed build loses at most.
+    pub checkpoint: Duration,
+    /// Leave out what this generation left out, instead of what a new one does.
+    pub left_out_of: Option<GenerationId>,
+}
+
+impl Options {
+    pub fn new(owner: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            lease: Duration::from_secs(10),
+            page: 20_000,
+            memory: MEMORY,
+            checkpoint: Duration::from_secs(10),
+            left_out_of: None,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Builder {
+    pub log: Arc<dyn EventLog>,
+    pub rows: Arc<dyn RowStore>,
+    pub generations: Arc<dyn Generations>,
+    pub board: Arc<Board>,
+    pub options: Options,
+}
+
+/// What a build came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Done {
+    pub position: u64,
+    /// Folded since it was begun or went on.
+    pub events: u64,
+    pub seconds: f64,
+}
+
+impl Builder {
+    /// Builds until the generation is ready (`Some`), or until it is stopped:
+    /// then what is folded is committed first. With `at` it ends there, else
+    /// near the head of the log.
+    pub async fn run(
+        &self,
+        generation: &Generation,
+        projection: Arc<dyn Projection>,
+        at: Option<u64>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Done>, ReplayError> {
+        let lease = self.rows.acquire(&generation.id, &self.options.owner, self.options.lease).await?;
+        let renewal = Renewal::start(self.rows.clone(), lease.clone(), self.options.lease);
+        let progress = self.board.generation(&generation.id);
+        progress.set(|a| {
+            a.leading = true;
+            a.error = None;
+        });
+        let started = Instant::now();
+        let work = async {
+            let mut folding = Folding::open(self, projection, progress.clone(), lease.clone()).await?;
+            if !folding.through_history(at, stop).await? {
+                return Ok(None);
+            }
+            self.generations.finish(&lease).await?;
+            let (position, events) = (folding.position, folding.events);
+            Ok(Some(Done { position, events, seconds: started.elapsed().as_secs_f64() }))
+        };
+        let ended = tokio::select! {
+            () = renewal.lost.cancelled() => Err(RowsError::LeaseLost.into()),
+            ended = work => ended,
+        };
+        drop(renewal);
+        progress.set(|a| {
+            a.leading = false;
+            a.target = None;
+            a.folded = None;
+            a.memory = 0;
+            a.error = ended.as_ref().err().map(ToString::to_string);
+        });
+        if let Err(error) = self.rows.release(&lease).await {
+            tracing::debug!(generation = %generation.id, %error, "lease not released");
+        }
+        ended
+    }
+}

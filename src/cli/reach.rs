@@ -1,0 +1,119 @@
+//! Where commands about replays go: to the database itself, or to a server.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use infra_runtime::{Config, RandomIds, SystemClock};
+use replays::{By, Engine};
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+
+use crate::wiring::{self, OpenLog};
+
+#[derive(Args, Clone, Default)]
+pub struct ServerFlags {
+    /// Ask this server instead of opening the database
+    #[arg(long, value_name = "URL", env = "DAYBOOK_URL", global = true)]
+    pub server: Option<String>,
+    /// A key with the role operator
+    #[arg(long, value_name = "KEY", env = "DAYBOOK_KEY", hide_env_values = true, global = true)]
+    pub key: Option<String>,
+}
+
+/// An answer that is no success.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refused {
+    pub status: u16,
+    pub detail: String,
+}
+
+pub struct Server {
+    url: String,
+    key: String,
+    client: Client,
+}
+
+impl Server {
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let request = self.client.get(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
+        Self::answer(request.send().await?).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.client.post(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
+        let request = request.header("Idempotency-Key", format!("cli-{}", uuid::Uuid::now_v7()));
+        Self::answer(request.json(body).send().await?).await
+    }
+
+    async fn answer(response: reqwest::Response) -> Result<Value> {
+        let status = response.status();
+        let text = response.text().await?;
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(body);
+        }
+        let detail =
+            body["detail"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        let detail = if status == StatusCode::NOT_FOUND { format!("not found: {detail}") } else { detail };
+        Err(Refused { status: status.as_u16(), detail }.into())
+    }
+}
+
+pub struct Direct {
+    pub engine: Engine,
+    pub by: By,
+    /// For the leases of what this command builds.
+    pub owner: String,
+    log: OpenLog,
+}
+
+impl Direct {
+    pub async fn open(config: &Config) -> Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let log = wiring::open_log(config, clock.clone()).await?;
+        let stores = wiring::open_rows(config).await?;
+        wiring::open_generations(&*log.log, &stores).await?;
+        let ids = Arc::new(RandomIds);
+        let owner = format!("cli-{}-{}", std::process::id(), domain::ports::clock::Ids::next(&*ids));
+        let engine = wiring::engine(config, log.log.clone(), &stores, clock, ids);
+        Ok(Self { engine, by: By::actor(super::actor()), owner, log })
+    }
+
+    pub async fn close(self) {
+        self.log.close().await;
+    }
+}
+
+pub enum Reach {
+    Direct(Box<Direct>),
+    Server(Server),
+}
+
+impl Reach {
+    pub async fn open(flags: &ServerFlags, config: &Config) -> Result<Self> {
+        let Some(url) = &flags.server else {
+            return Ok(Self::Direct(Box::new(Direct::open(config).await?)));
+        };
+        let Some(key) = &flags.key else { bail!("--server needs --key, or DAYBOOK_KEY") };
+        let client = Client::builder().build().context("the HTTP client")?;
+        Ok(Self::Server(Server { url: url.trim_end_matches('/').into(), key: key.clone(), client }))
+    }
+
+    pub async fn close(self) {
+        if let Self::Direct(direct) = self {
+            direct.close().await;
+        }
+    }
+}
+
+/// Parameters from a file, or `-` for standard input.
+pub fn parameters(path: Option<&str>) -> Result<Value> {
+    let Some(path) = path else { return Ok(Value::Null) };
+    let text = match path {
+        "-" => std::io::read_to_string(std::io::stdin()).context("reading standard input")?,
+        path => std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?,
+    };
+    serde_json::from_str(&text).with_context(|| format!("{path} is not JSON"))
+}

@@ -1,0 +1,54 @@
+//! Generations of read models and what operators do with them.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use domain::ports::clock::{Clock, Ids};
+use domain::ports::log::EventLog;
+use infra_runtime::Config;
+use projections::board::Board;
+use projections::instantiate;
+use replays::Engine;
+use replays::facts::opening_model;
+use tokio::sync::Notify;
+
+use super::stores::OpenRows;
+
+pub fn engine(
+    config: &Config,
+    log: Arc<dyn EventLog>,
+    stores: &OpenRows,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+) -> Engine {
+    Engine {
+        log,
+        rows: stores.rows.clone(),
+        generations: stores.generations.clone(),
+        clock,
+        ids,
+        board: Arc::new(Board::default()),
+        wake: Arc::new(Notify::new()),
+        memory: config.replays.memory_bytes,
+    }
+}
+
+/// Every projection has a live generation. The first one is by the model of a
+/// new installation, unless the log is older than the rows and tells of
+/// another.
+pub async fn open_generations(log: &dyn EventLog, stores: &OpenRows) -> Result<()> {
+    for default in projections::all() {
+        let name = default.name();
+        let promoted = opening_model(log, name).await?;
+        let projection = match promoted.map(|model| instantiate(name, &model)) {
+            Some(Ok(projection)) => projection,
+            Some(Err(error)) => {
+                tracing::warn!(projection = name, %error, "the first generation is by the default model");
+                default
+            }
+            None => default,
+        };
+        stores.rows.open(name, &projection.model(), projection.tables()).await?;
+    }
+    Ok(())
+}
