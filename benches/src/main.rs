@@ -4,6 +4,7 @@
 mod append;
 mod catch_up;
 mod redirect;
+mod relay;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Bench {
     Redirect(redirect::Arguments),
     /// Events a second from an existing log into rows, and the memory that takes.
     CatchUp(catch_up::Arguments),
+    /// Messages a second from the log to JetStream.
+    Relay(relay::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -37,5 +40,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Append(options) => append::run(options, arguments.json),
         Bench::Redirect(options) => redirect::run(options, arguments.json),
         Bench::CatchUp(options) => catch_up::run(options, arguments.json),
+        Bench::Relay(options) => relay::run(options, arguments.json),
     }
 }

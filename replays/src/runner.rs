@@ -116,6 +116,9 @@ impl Runner {
     async fn tick(&mut self) -> Result<(), ReplayError> {
         self.collect().await;
         let mut all = self.engine.rows.generations().await?;
+        // Others keep checkpoints of theirs in the row store too.
+        let names = projections::names();
+        all.retain(|g| names.contains(&&*g.id.projection));
         all.retain(|g| self.only.as_ref().is_none_or(|only| **only == *g.id.projection));
         let mut by_projection: BTreeMap<Arc<str>, Vec<Generation>> = BTreeMap::new();
         for generation in &all {

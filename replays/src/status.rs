@@ -165,13 +165,11 @@ impl Engine {
         })
     }
 
-    /// Of every projection that has rows.
+    /// Of every projection that there is.
     pub async fn all_status(&self) -> Result<Vec<ReplayStatus>, ReplayError> {
-        let names: std::collections::BTreeSet<_> =
-            self.rows.generations().await?.into_iter().map(|g| g.id.projection).collect();
         let mut all = Vec::new();
-        for name in names {
-            all.push(self.status(&name).await?);
+        for name in projections::names() {
+            all.push(self.status(name).await?);
         }
         Ok(all)
     }

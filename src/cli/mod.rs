@@ -1,6 +1,8 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage or
-//! configuration, 3 not found, 4 the figures do not agree (`demo --exit`).
+//! configuration, 3 not found, 4 what should agree does not
+//! (`demo --exit`, `bus verify`).
 
+mod bus;
 mod demo;
 mod events;
 mod import;
@@ -67,6 +69,8 @@ enum Command {
     Events(events::Events),
     /// Look at the read models
     Projections(projections::Projections),
+    /// The copy of the log on NATS
+    Bus(bus::BusArgs),
     /// Build read models anew, compare, promote and roll back
     Replay(replay::Replay),
     /// Models that read models are built by, and their parameters
@@ -182,6 +186,7 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
         Command::Projections(args) => {
             projections::run(args, log, wiring::open_rows(&config).await?.rows, out).await?
         }
+        Command::Bus(args) => bus::run(args, &config, log, out).await?,
         Command::Keys(args) => {
             let services =
                 commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };

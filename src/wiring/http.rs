@@ -31,11 +31,20 @@ pub fn router(
     health: Arc<Health>,
 ) -> Result<Router> {
     let mut routes = Routes { health: health.routes(), ..Routes::default() };
-    if config.roles.has(Role::Api) {
-        let commands = commands::router(services.clone(), ring.clone());
-        routes.api = commands.merge(read_api::router(state)).merge(replays::routes::router(engine));
-        let replaying = <replays::routes::Doc as utoipa::OpenApi>::openapi();
-        let mut parts = vec![commands::openapi(), read_api::openapi(), replaying];
+    let mut parts = Vec::new();
+    if config.roles.has(Role::Commands) {
+        routes.api = routes.api.merge(commands::router(services.clone(), ring.clone()));
+        parts.push(commands::openapi());
+    }
+    if config.roles.has(Role::ReadApi) {
+        routes.api = routes.api.merge(read_api::router(state));
+        parts.push(read_api::openapi());
+    }
+    if config.roles.has(Role::Commands) {
+        routes.api = routes.api.merge(replays::routes::router(engine));
+        parts.push(<replays::routes::Doc as utoipa::OpenApi>::openapi());
+    }
+    if !parts.is_empty() {
         if config.roles.has(Role::Hub) {
             parts.push(read_api::hub::openapi());
         }

@@ -1,5 +1,6 @@
 //! The composition root: technology is plugged into ports here and nowhere else.
 
+pub mod bus;
 mod http;
 mod replaying;
 mod stores;
@@ -75,6 +76,9 @@ pub async fn start(config: &Config) -> Result<Running> {
     let hub = tasks::hub(config, &services, &*rows, &stop.working, &mut tasks).await?;
     if config.roles.has(Role::Projector) {
         tasks::projectors(engine.clone(), &stop.working, &mut tasks);
+    }
+    if let Some(bus) = bus::connect(config)? {
+        bus::start(config, bus, &log, &rows, &board, &stop.working, &mut tasks);
     }
     let state = ReadState { log: log.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), metrics);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use domain::ports::clock::Clock;
 use domain::ports::log::EventLog;
 use domain::ports::rows::{Generations, RowStore};
-use infra_log::{LogOptions, PostgresLog, SqliteLog};
+use infra_log::{LogOptions, PostgresLog, SqliteLog, Waker};
 use infra_rows::{PostgresRows, SqliteRows};
 use infra_runtime::Config;
 use infra_runtime::config::DatabaseUrl;
@@ -31,6 +31,14 @@ enum Closing {
 }
 
 impl OpenLog {
+    /// For who hears of new events from other processes. A SQLite log has none.
+    pub fn waker(&self) -> Option<Waker> {
+        match &self.closing {
+            Closing::Sqlite(_) => None,
+            Closing::Postgres(log) => Some(log.waker()),
+        }
+    }
+
     /// Commits what is queued and closes the connections.
     pub async fn close(self) {
         match self.closing {

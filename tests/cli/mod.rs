@@ -1,5 +1,7 @@
 //! The command line as people and scripts use it.
 
+mod bus;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

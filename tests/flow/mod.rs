@@ -6,6 +6,7 @@ mod directory;
 mod hub;
 mod hub_server;
 mod projector;
+mod relay;
 mod replays;
 mod routes;
 mod server;

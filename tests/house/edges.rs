@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("read-api", &["domain", "projections", "daybook-http"]),
     ("replays", &["domain", "models", "projections", "daybook-http"]),
     ("workers", &["domain", "models"]),
+    ("infra-bus", &["domain"]),
     ("infra-log", &["domain"]),
     ("infra-rows", &["domain"]),
     ("infra-journal", &["domain"]),
@@ -29,6 +30,7 @@ const ALL: &[&str] = &["daybook", "daybook-tests"];
 const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("axum", &["daybook-http", "commands", "read-api", "replays"]),
     ("hyper", &["daybook-http", "read-api"]),
+    ("async-nats", &["infra-bus"]),
     ("sqlx", &["infra-log", "infra-rows"]),
     ("rusqlite", &["infra-log", "infra-rows"]),
     ("object_store", &["infra-archive"]),
@@ -37,7 +39,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
 ];
 
 /// The tests of a crate may also use the in-memory references.
-const REFERENCES: &[&str] = &["infra-log", "infra-rows"];
+const REFERENCES: &[&str] = &["infra-bus", "infra-log", "infra-rows"];
 
 fn packages() -> Vec<Package> {
     let manifest = repository().join("Cargo.toml");

@@ -56,6 +56,11 @@ impl Cluster {
         self.run().await
     }
 
+    /// Stops the server at once. The data stays.
+    pub fn crash(&mut self) -> Result<()> {
+        self.stop("-QUIT")
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.arg("-D").arg(self.folder.path().join("data")).current_dir(self.folder.path());
@@ -65,10 +70,12 @@ impl Cluster {
         command
     }
 
-    async fn run(&mut self) -> Result<()> {
+    /// Starts the server, again after [`Cluster::crash`].
+    pub async fn run(&mut self) -> Result<()> {
         let log = std::fs::File::create(self.folder.path().join("log"))?;
         let mut command = self.command("postgres");
-        command.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1", "-k"]);
+        command.args(["-p", &self.port.to_string(), "-c", "max_connections=300"]);
+        command.args(["-c", "listen_addresses=127.0.0.1", "-k"]);
         let server = command.arg(self.folder.path()).stdout(log.try_clone()?).stderr(log).spawn()?;
         self.server = Some(server);
         let deadline = Instant::now() + Duration::from_secs(60);

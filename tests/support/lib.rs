@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod facts;
 pub mod nats;
 pub mod postgres;
 pub mod process;

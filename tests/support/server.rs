@@ -35,12 +35,20 @@ pub fn binary() -> Result<PathBuf> {
 impl Server {
     /// Starts a server on a free port and waits until it says where it listens.
     pub fn start(binary: &Path, data: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(binary, data, settings, Stdio::inherit())
+    }
+
+    /// As [`Server::start`], with another place for what it logs.
+    pub fn start_with(binary: &Path, data: &Path, settings: &[(&str, &str)], stderr: Stdio) -> Result<Self> {
         let mut command = Command::new(binary);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("API_KEYS", KEY)
             .env("LOG_LEVEL", "warn")
+            // A bus that the developer has is not the tests'.
+            .env_remove("NATS_URL")
+            .stderr(stderr)
             .stdout(Stdio::piped());
         for (name, value) in settings {
             command.env(name, value);

@@ -9,7 +9,7 @@ use crate::child;
 use crate::install;
 use crate::services::{Durability, POSTGRES_VARIABLE, Postgres};
 
-const NAMES: [&str; 3] = ["append", "redirect", "catch-up"];
+const NAMES: [&str; 4] = ["append", "redirect", "catch-up", "relay"];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -31,6 +31,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut tools = vec![install::POSTGRES];
     if names.contains(&"redirect") {
         tools.extend([install::NGINX, install::WRK]);
+    }
+    if names.contains(&"relay") {
+        tools.push(install::NATS);
     }
     install::find_or_install(&tools)?;
     // First, so that no server waits for the compiler.

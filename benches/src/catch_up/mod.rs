@@ -4,7 +4,7 @@
 //! the events it came to in it.
 
 mod event_by_event;
-mod facts;
+pub mod facts;
 mod memory;
 mod store;
 

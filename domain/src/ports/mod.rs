@@ -2,6 +2,7 @@
 //! has one conformance suite that runs against every implementation.
 
 pub mod archive;
+pub mod bus;
 pub mod clock;
 pub mod journal;
 pub mod log;

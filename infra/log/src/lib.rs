@@ -19,7 +19,7 @@ mod tip;
 mod validate;
 mod writer;
 
-pub use log::DatabaseLog;
+pub use log::{DatabaseLog, Waker};
 pub use memory::MemoryLog;
 pub use options::LogOptions;
 pub use postgres::PostgresLog;

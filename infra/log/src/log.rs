@@ -2,8 +2,9 @@
 //! memory and the database's readers for everything else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::envelope::RecordedEvent;
@@ -62,7 +63,31 @@ pub struct DatabaseLog<R> {
     queue: Arc<Queue>,
     batch: Limits,
     writer: std::sync::Mutex<Option<(JoinHandle<()>, tokio::task::JoinHandle<()>)>>,
+    waker: Waker,
     _poller: AbortOnDropHandle<()>,
+}
+
+/// For who hears of new events from elsewhere.
+#[derive(Clone)]
+pub struct Waker {
+    tip: Arc<Tip>,
+    poll_ms: Arc<AtomicU64>,
+}
+
+impl Waker {
+    /// Somebody has seen the log reach this position.
+    pub fn reached(&self, position: u64) {
+        self.tip.raise(position);
+    }
+
+    /// How often the head is looked up while somebody waits for it to move.
+    pub fn poll_every(&self, pause: Duration) {
+        self.poll_ms.store(pause.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_millis(self.poll_ms.load(Ordering::Relaxed))
+    }
 }
 
 impl<R: Reads> DatabaseLog<R> {
@@ -70,12 +95,13 @@ impl<R: Reads> DatabaseLog<R> {
     where
         B: Backend + Send + 'static,
     {
-        let (reads, poll) = (Arc::new(reads), options.poll);
+        let reads = Arc::new(reads);
         let tip = Arc::new(Tip::new(options.tail_events, options.tail_bytes));
         tip.raise(head.position);
         let queue =
             Arc::new(Queue::new(Limits { appends: options.queue_appends, bytes: options.queue_bytes }));
         let batch = Limits { appends: options.batch_appends.max(1), bytes: options.batch_bytes };
+        let poll = options.poll;
         let (tell, told) = mpsc::channel(BATCHES);
         let answers = tokio::spawn(Answers { tip: tip.clone(), reads: reads.clone() }.run(told));
         let writer = Writer::new(backend, options, queue.clone(), tip.clone(), tell);
@@ -83,12 +109,15 @@ impl<R: Reads> DatabaseLog<R> {
             .name("log-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|e| LogError::Unavailable(e.to_string()))?;
+        let poll_ms = Arc::new(AtomicU64::new(poll.as_millis() as u64));
+        let waker = Waker { tip: tip.clone(), poll_ms };
         let poller = {
-            let (tip, reads) = (tip.clone(), reads.clone());
+            let (waker, tip, reads) = (waker.clone(), tip.clone(), reads.clone());
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
                     tip.someone_waits().await;
-                    tokio::time::sleep(poll).await;
+                    tokio::time::sleep(waker.pause()).await;
+                    metrics::counter!("daybook_log_polls_total").increment(1);
                     // Waiting goes on while the database is away.
                     if let Ok(head) = reads.head().await {
                         tip.raise(head.position);
@@ -97,7 +126,11 @@ impl<R: Reads> DatabaseLog<R> {
             }))
         };
         let writer = std::sync::Mutex::new(Some((writer, answers)));
-        Ok(Self { reads, tip, queue, batch, writer, _poller: poller })
+        Ok(Self { reads, tip, queue, batch, writer, waker, _poller: poller })
+    }
+
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Refuses further appends and waits until those that wait are written.

@@ -53,7 +53,7 @@ pub struct Flags {
     /// Address to serve on
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     pub listen: Option<String>,
-    /// What this process does: api, hub, projector, drainer or all
+    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay or all
     #[arg(long, value_name = "ROLE,…", global = true)]
     pub roles: Option<String>,
     /// When a tap is answered: journal, log or none
@@ -121,9 +121,7 @@ pub fn load(flags: &Flags, env: Env) -> Result<Config, ConfigError> {
         merge(&mut settings, layer, "", &file.display().to_string(), &mut sources)?;
     }
     for (setting, default) in leaves(&settings, "") {
-        let regular = format!("DAYBOOK_{}", setting.replace('.', "_").to_ascii_uppercase());
-        let short = SHORT_NAMES.iter().filter(|(_, s)| *s == setting).map(|(name, _)| (*name).to_owned());
-        let given = std::iter::once(regular).chain(short).find_map(|name| Some((env(&name)?, name)));
+        let given = names(&setting).into_iter().find_map(|name| Some((env(&name)?, name)));
         if let Some((text, name)) = given {
             set(&mut settings, &setting, parse(&text, &default, &name)?);
             sources.0.insert(setting, name);
@@ -142,6 +140,19 @@ pub fn load(flags: &Flags, env: Env) -> Result<Config, ConfigError> {
     })?;
     config.sources = sources;
     config.finish()
+}
+
+/// The environment variables of a setting; the first wins.
+fn names(setting: &str) -> Vec<String> {
+    let regular = format!("DAYBOOK_{}", setting.replace('.', "_").to_ascii_uppercase());
+    let short = SHORT_NAMES.iter().filter(|(_, s)| *s == setting).map(|(name, _)| (*name).to_owned());
+    std::iter::once(regular).chain(short).collect()
+}
+
+/// Every environment variable that sets something.
+pub fn variables() -> Vec<String> {
+    let settings = defaults().unwrap_or_default();
+    leaves(&settings, "").iter().flat_map(|(setting, _)| names(setting)).collect()
 }
 
 fn defaults() -> Result<Table, ConfigError> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use domain::{Secret, TenantId};
 use serde::Deserialize;
 
-pub use load::{ConfigError, DEFAULTS, Flags, Sources};
+pub use load::{ConfigError, DEFAULTS, Flags, Sources, variables};
 pub use values::{DatabaseUrl, HubAck, LogFormat, Role, Roles};
 
 #[derive(Debug, Clone, Deserialize)]
@@ -121,6 +121,22 @@ pub struct LogSettings {
 #[serde(deny_unknown_fields)]
 pub struct NatsSettings {
     pub url: Secret,
+    pub credentials_file: PathBuf,
+    pub stream: String,
+    pub subjects: String,
+    pub replicas: usize,
+    pub max_age_seconds: u32,
+    pub max_bytes: u64,
+    pub max_messages: u64,
+    pub duplicate_window_seconds: u32,
+    pub in_flight: usize,
+}
+
+impl NatsSettings {
+    /// Whether there is a bus at all.
+    pub fn is_set(&self) -> bool {
+        !self.url.reveal().is_empty()
+    }
 }
 
 impl Config {
@@ -154,6 +170,7 @@ impl Config {
             .collect();
         let limits = &self.limits;
         let at_least_1 = [
+            ("nats.in_flight", self.nats.in_flight),
             ("http.max_connections", self.http.max_connections),
             ("http.head_timeout_seconds", self.http.head_timeout_seconds as usize),
             ("http.concurrency", self.http.concurrency),
@@ -172,6 +189,20 @@ impl Config {
         }
         if self.hub.journal_segment_bytes < 1 << 20 {
             return Err(self.invalid("hub.journal_segment_bytes", "must be at least 1048576"));
+        }
+        let word = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        };
+        for (setting, text) in [("nats.stream", &self.nats.stream), ("nats.subjects", &self.nats.subjects)] {
+            if !word(text) {
+                return Err(self.invalid(setting, "must be letters, digits, - and _"));
+            }
+        }
+        if !(1..=5).contains(&self.nats.replicas) {
+            return Err(self.invalid("nats.replicas", "must be 1 to 5"));
+        }
+        if self.roles.has(Role::Relay) && !self.roles.is_all() && !self.nats.is_set() {
+            return Err(self.invalid("nats.url", "must be set for the role relay"));
         }
         if self.hub.journal_max_bytes < self.hub.journal_segment_bytes {
             return Err(self.invalid("hub.journal_max_bytes", "must not be less than journal_segment_bytes"));

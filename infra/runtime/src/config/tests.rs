@@ -58,7 +58,11 @@ fn lists_and_tables_come_from_the_environment_too() {
     let config = with(Flags::default(), &env).unwrap();
     assert_eq!(config.hub.hosts["tap.example.org"].as_str(), "acme");
     assert_eq!(config.http.cors_allowed_origins, ["https://a.example", "https://b.example"]);
-    assert!(config.roles.has(Role::Api) && !config.roles.has(Role::Drainer));
+    assert!(
+        config.roles.has(Role::ReadApi)
+            && config.roles.has(Role::Commands)
+            && !config.roles.has(Role::Drainer)
+    );
     assert_eq!(config.limits.rate_burst, 5_000);
     let config = with_file("[hub.hosts]\n\"x.example\" = 'acme'\n", Flags::default(), &[]).unwrap();
     assert_eq!(config.hub.hosts["x.example"].as_str(), "acme");
@@ -84,6 +88,21 @@ fn errors_name_the_setting_and_its_source() {
     assert!(broken.contains("line 2") && !broken.contains("hush"), "{broken}");
     let flags = Flags { config: Some("/nonexistent/daybook.toml".into()), ..Flags::default() };
     assert!(message(with(flags, &[])).starts_with("/nonexistent/daybook.toml: "));
+}
+
+#[test]
+fn a_relay_needs_a_bus() {
+    let relay = ("DAYBOOK_ROLES", "commands,relay");
+    let missing = message(with(Flags::default(), &[relay]));
+    assert_eq!(missing, "nats.url: must be set for the role relay");
+    assert!(with(Flags::default(), &[relay, ("NATS_URL", "nats://n")]).unwrap().nats.is_set());
+    // With all roles in one process it is not missed.
+    assert!(!with(Flags::default(), &[]).unwrap().nats.is_set());
+    let env = [("DAYBOOK_NATS_STREAM", "A.B")];
+    assert_eq!(
+        message(with(Flags::default(), &env)),
+        "DAYBOOK_NATS_STREAM: must be letters, digits, - and _"
+    );
 }
 
 #[test]

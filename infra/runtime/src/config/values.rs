@@ -66,15 +66,41 @@ pub enum LogFormat {
 /// A part of the system that a process can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    Api,
+    Commands,
+    ReadApi,
     Hub,
     Projector,
     Drainer,
+    Relay,
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Api, Self::Hub, Self::Projector, Self::Drainer];
+    pub const ALL: [Self; 6] =
+        [Self::Commands, Self::ReadApi, Self::Hub, Self::Projector, Self::Drainer, Self::Relay];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::ReadApi => "read-api",
+            Self::Hub => "hub",
+            Self::Projector => "projector",
+            Self::Drainer => "drainer",
+            Self::Relay => "relay",
+        }
+    }
 }
+
+/// Names in the configuration, and the roles that each stands for.
+const NAMES: [(&str, &[Role]); 8] = [
+    ("all", &Role::ALL),
+    ("api", &[Role::Commands, Role::ReadApi]),
+    ("commands", &[Role::Commands]),
+    ("read-api", &[Role::ReadApi]),
+    ("hub", &[Role::Hub]),
+    ("projector", &[Role::Projector]),
+    ("drainer", &[Role::Drainer]),
+    ("relay", &[Role::Relay]),
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<String>")]
@@ -84,6 +110,10 @@ impl Roles {
     pub fn has(&self, role: Role) -> bool {
         self.0.contains(&role)
     }
+
+    pub fn is_all(&self) -> bool {
+        self.0.len() == Role::ALL.len()
+    }
 }
 
 impl TryFrom<Vec<String>> for Roles {
@@ -92,18 +122,11 @@ impl TryFrom<Vec<String>> for Roles {
     fn try_from(names: Vec<String>) -> Result<Self, String> {
         let mut roles = BTreeSet::new();
         for name in &names {
-            match name.as_str() {
-                "all" => roles.extend(Role::ALL),
-                "api" => roles.extend([Role::Api]),
-                "hub" => roles.extend([Role::Hub]),
-                "projector" => roles.extend([Role::Projector]),
-                "drainer" => roles.extend([Role::Drainer]),
-                _ => {
-                    return Err(format!(
-                        "there is no role {name:?}; there are api, hub, projector, drainer and all"
-                    ));
-                }
-            }
+            let Some((_, meant)) = NAMES.iter().find(|(known, _)| known == name) else {
+                let known = NAMES.map(|(name, _)| name).join(", ");
+                return Err(format!("there is no role {name:?}; there are {known}"));
+            };
+            roles.extend(meant.iter().copied());
         }
         if roles.is_empty() { Err("must name at least one role".into()) } else { Ok(Self(roles)) }
     }
