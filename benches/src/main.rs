@@ -2,6 +2,7 @@
 //! one object a line {bench, case, ours, peer, peer_value, ratio, unit, runs}.
 
 mod append;
+mod archive;
 mod catch_up;
 mod redirect;
 mod relay;
@@ -26,6 +27,8 @@ struct Arguments {
 enum Bench {
     /// Durable appends a second, one event per command, against other stores.
     Append(append::Arguments),
+    /// Taps a second into sealed segments and out of them, and the bytes that one takes.
+    Archive(archive::Arguments),
     /// Taps a second against nginx `return 302`.
     Redirect(redirect::Arguments),
     /// Events a second from an existing log into rows, and the memory that takes.
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.bench {
         Bench::Append(options) => append::run(options, arguments.json),
+        Bench::Archive(options) => archive::run(options, arguments.json),
         Bench::Redirect(options) => redirect::run(options, arguments.json),
         Bench::CatchUp(options) => catch_up::run(options, arguments.json),
         Bench::Relay(options) => relay::run(options, arguments.json),

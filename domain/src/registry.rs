@@ -66,6 +66,14 @@ pub static EVENT_TYPES: &[EventType] = &[
     first(replay::SKIPPED_EVENT),
 ];
 
+/// Facts that no decision loads and nobody's reply names: what `archive trim`
+/// may drop from the log once it is sealed.
+pub const TRIMMABLE: &[&str] = &[tap::TAPPED, tap::PREVIEWED];
+
+pub fn is_trimmable(event_type: &str) -> bool {
+    TRIMMABLE.contains(&event_type)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("unknown event type {0}")]

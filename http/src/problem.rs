@@ -229,7 +229,7 @@ impl From<LogError> for Problem {
                 tracing::error!(%reason, "the log cannot be read");
                 Self::new(Kind::Unavailable, "The log cannot be read at the moment.").retry_after(2)
             }
-            LogError::Damaged { .. } => Self::internal(error),
+            LogError::Damaged { .. } | LogError::Trimmed { .. } => Self::internal(error),
         }
     }
 }

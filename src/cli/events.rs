@@ -156,7 +156,7 @@ async fn history(log: &dyn EventLog, stream: &StreamId, out: &mut Output) -> Res
     }
 }
 
-fn print(event: &RecordedEvent, out: &mut Output) -> Result<()> {
+pub fn print(event: &RecordedEvent, out: &mut Output) -> Result<()> {
     if out.json {
         return out.line(&to_json(event).to_string());
     }

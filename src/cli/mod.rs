@@ -2,6 +2,7 @@
 //! configuration, 3 not found, 4 what should agree does not
 //! (`demo --exit`, `bus verify`).
 
+mod archive;
 mod bus;
 mod demo;
 mod events;
@@ -67,6 +68,12 @@ enum Command {
     Keys(keys::Keys),
     /// Look at the log
     Events(events::Events),
+    /// Sealed history: seal, look at, verify, trim the log
+    Archive(archive::Archive),
+    /// Fill an empty database from an archive
+    Restore(archive::Restore),
+    /// Find out whether the archive would restore the log
+    Backup(archive::Backup),
     /// Look at the read models
     Projections(projections::Projections),
     /// The copy of the log on NATS
@@ -159,6 +166,9 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
             Ok(exit::OK)
         }
         Command::Demo(args) => demo::run(args, &cli.flags, out).await,
+        Command::Archive(args) => archive::run(args, &configured(&cli.flags)?, out).await,
+        Command::Restore(args) => archive::restore(args, &configured(&cli.flags)?, out).await,
+        Command::Backup(args) => archive::backup(args, &configured(&cli.flags)?, out).await,
         Command::Serve => serve::run(Config::load(&cli.flags)?, out).await,
         Command::Replay(args) => {
             let config = Config::load(&cli.flags)?;
@@ -172,6 +182,12 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
         }
         command => with_log(Config::load(&cli.flags)?, command, out).await,
     }
+}
+
+fn configured(flags: &Flags) -> Result<Config> {
+    let config = Config::load(flags)?;
+    infra_runtime::telemetry::init_logs(&config.log)?;
+    Ok(config)
 }
 
 /// Commands that open the log of the configured database.
@@ -193,6 +209,7 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
             keys::run(args, &services, out).await?
         }
         // Handled by the caller.
+        Command::Archive(_) | Command::Restore(_) | Command::Backup(_) => exit::OK,
         Command::Serve
         | Command::Demo(_)
         | Command::Replay(_)

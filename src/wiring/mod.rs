@@ -1,5 +1,6 @@
 //! The composition root: technology is plugged into ports here and nowhere else.
 
+mod archive;
 pub mod bus;
 mod http;
 mod replaying;
@@ -25,8 +26,9 @@ use read_api::hub::server::{self, ServerConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use archive::{archiver, open_archive, open_archive_at};
 pub use replaying::{engine, open_generations};
-pub use stores::{OpenLog, OpenRows, open_log, open_rows};
+pub use stores::{OpenLog, OpenRows, open_log, open_rows, scratch_log};
 use tasks::Tasks;
 
 /// A server that runs until it is told to stop.
@@ -79,6 +81,11 @@ pub async fn start(config: &Config) -> Result<Running> {
     }
     if let Some(bus) = bus::connect(config)? {
         bus::start(config, bus, &log, &rows, &board, &stop.working, &mut tasks);
+    }
+    if config.roles.has(Role::Archiver) {
+        let archiver = archiver(config, open_archive(config)?, log.log.clone(), services.clock.clone());
+        let stop = stop.working.clone();
+        tasks.working(async move { archiver.run(stop).await });
     }
     let state = ReadState { log: log.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), metrics);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use domain::ports::clock::Clock;
-use domain::ports::log::EventLog;
+use domain::ports::log::{EventLog, LogKeeping};
 use domain::ports::rows::{Generations, RowStore};
 use infra_log::{LogOptions, PostgresLog, SqliteLog, Waker};
 use infra_rows::{PostgresRows, SqliteRows};
-use infra_runtime::Config;
 use infra_runtime::config::DatabaseUrl;
+use infra_runtime::{Config, SystemClock};
 
 /// How long a server that starts waits for its database.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(120);
@@ -21,6 +21,8 @@ const ROW_CONNECTIONS: u32 = 12;
 /// The log, and what it takes to close it.
 pub struct OpenLog {
     pub log: Arc<dyn EventLog>,
+    /// The same log, for those who keep it.
+    pub keeping: Arc<dyn LogKeeping>,
     pub kind: &'static str,
     closing: Closing,
 }
@@ -55,15 +57,26 @@ pub async fn open_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog>
             make_parent(path)?;
             let log = SqliteLog::open(path, options).await;
             let log = Arc::new(log.with_context(|| format!("opening the log {}", path.display()))?);
-            Ok(OpenLog { log: log.clone(), kind: "sqlite", closing: Closing::Sqlite(log) })
+            let closing = Closing::Sqlite(log.clone());
+            Ok(OpenLog { log: log.clone(), keeping: log, kind: "sqlite", closing })
         }
         DatabaseUrl::Postgres(url) => {
             let log = PostgresLog::connect(url.reveal(), options).await;
             let log = Arc::new(log.context("opening the log in PostgreSQL")?);
-            Ok(OpenLog { log: log.clone(), kind: "postgres", closing: Closing::Postgres(log) })
+            let closing = Closing::Postgres(log.clone());
+            Ok(OpenLog { log: log.clone(), keeping: log, kind: "postgres", closing })
         }
         DatabaseUrl::InDataDir => bail!("the database has no address"),
     }
+}
+
+/// A log for a while, in a folder that its owner deletes.
+pub async fn scratch_log(folder: &Path) -> Result<OpenLog> {
+    let options = LogOptions::new(Arc::new(SystemClock));
+    let log = SqliteLog::open(folder.join("scratch.db"), options).await.context("opening a scratch log")?;
+    let log = Arc::new(log);
+    let closing = Closing::Sqlite(log.clone());
+    Ok(OpenLog { log: log.clone(), keeping: log, kind: "sqlite", closing })
 }
 
 /// A server may be started before its PostgreSQL: it asks again for a while.

@@ -9,7 +9,7 @@ use crate::child;
 use crate::install;
 use crate::services::{Durability, POSTGRES_VARIABLE, Postgres};
 
-const NAMES: [&str; 4] = ["append", "redirect", "catch-up", "relay"];
+const NAMES: [&str; 5] = ["append", "redirect", "catch-up", "relay", "archive"];
 
 #[derive(clap::Args)]
 pub struct Args {

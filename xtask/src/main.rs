@@ -5,6 +5,7 @@ mod child;
 mod ci;
 mod demo;
 mod install;
+mod python;
 mod services;
 mod test;
 

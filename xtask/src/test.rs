@@ -4,8 +4,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Result;
 
-use crate::child;
 use crate::services::Services;
+use crate::{child, python};
 
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -17,9 +17,11 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     Services::prepare()?;
+    let python = python::prepare()?;
     let services = Services::start()?;
     let with_servers = |command: &mut Command| {
         command.envs(services.variables()).env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
+        command.env(python::VARIABLE, &python);
     };
     // Tests of the command line and of whole servers run these.
     child::check(child::cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;

@@ -120,6 +120,20 @@ pub enum LogError {
     /// What is stored does not read back as an event.
     #[error("position {position} is damaged: {reason}")]
     Damaged { position: u64, reason: String },
+    /// What was asked for is not complete in the log any more.
+    #[error("facts up to position {upto} were trimmed from the log; the archive has them")]
+    Trimmed { upto: u64 },
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RestoreError {
+    /// Nothing was written: the events do not follow what the log has.
+    #[error("the log ends at position {head}, so position {first} cannot come next")]
+    NotNext { head: u64, first: u64 },
+    #[error("position {position} cannot be restored: {reason}")]
+    Invalid { position: u64, reason: String },
+    #[error("the log is unavailable: {0}")]
+    Unavailable(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -194,4 +208,44 @@ pub trait EventLog: Send + Sync {
     /// caller bounds the wait. Appends by other processes are noticed too,
     /// within a fraction of a second.
     async fn changed(&self, after: u64) -> Result<u64, LogError>;
+}
+
+/// What operators do to a log as a whole.
+///
+/// **What a trim leaves.** Only facts that no decision loads are dropped
+/// ([`registry::TRIMMABLE`](crate::registry::TRIMMABLE)), and of each stream the
+/// newest event stays. So versions, expected versions, `last` and stored replies
+/// are what they were. A read that would have to return a dropped fact is
+/// [`LogError::Trimmed`]; one that asks for other types goes on as before.
+#[async_trait]
+pub trait LogKeeping: Send + Sync {
+    /// Writes events as they were recorded: positions, versions, times, ids and
+    /// leaves stay. They must begin one past the head, which is 0 in an empty
+    /// log. All or none; durable when it returns.
+    async fn restore(&self, events: &[RecordedEvent]) -> Result<(), RestoreError>;
+
+    /// Drops facts up to a position, which the caller knows to be kept
+    /// elsewhere. Returns how many. May be repeated.
+    async fn trim(&self, upto: u64) -> Result<u64, LogError>;
+
+    /// Facts up to here may be gone. 0: none is.
+    async fn trimmed(&self) -> Result<u64, LogError>;
+}
+
+/// Whether a reader with this filter wants facts that may be trimmed.
+pub fn wants_trimmable(filter: &ReadFilter) -> bool {
+    filter.event_types.is_empty() || filter.event_types.iter().any(|t| crate::registry::is_trimmable(t))
+}
+
+/// Events that can be restored after `head`: dense, and each with its leaf.
+pub fn check_restorable(head: u64, events: &[RecordedEvent]) -> Result<(), RestoreError> {
+    for (event, position) in events.iter().zip(head + 1..) {
+        if event.position != position {
+            return Err(RestoreError::NotNext { head: position - 1, first: event.position });
+        }
+        if event.compute_leaf() != event.leaf {
+            return Err(RestoreError::Invalid { position, reason: "it does not match its leaf".to_owned() });
+        }
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ mod merge;
 mod names;
 mod open;
 mod payload;
+mod restore;
 mod rows;
 mod scan;
 pub mod schema;
@@ -22,14 +23,17 @@ mod seal;
 mod stale;
 mod store;
 mod task;
+mod trim;
 mod verify;
 
 pub use decode::Events;
 pub use history::{EventScan, SealedHistory};
 pub use open::{OpenError, Patience, S3Settings};
+pub use restore::{Comparison, Restored, Until, compare, restore};
 pub use scan::{Chunk, Chunks, Part, Scan, positions};
 pub use seal::{Archiver, Sealed, Settings, check_continues};
 pub use store::ArchiveStore;
+pub use trim::{Trimmed, trim};
 pub use verify::{Verdict, each_event};
 
 #[cfg(test)]

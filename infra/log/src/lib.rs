@@ -8,6 +8,7 @@
 mod answers;
 mod backend;
 mod decode;
+mod keeping;
 mod log;
 mod memory;
 mod options;

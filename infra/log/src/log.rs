@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::envelope::RecordedEvent;
 use domain::ids::{StreamId, TenantId};
 use domain::ports::log::{
-    Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply,
+    Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply, wants_trimmable,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::LogOptions;
 use crate::answers::{Answers, BATCHES};
 use crate::backend::Backend;
+use crate::keeping::{Keeps, stream_is_whole};
 use crate::plan::Mark;
 use crate::queue::{Job, Limits, Queue, Refused};
 use crate::tip::Tip;
@@ -31,7 +32,7 @@ const FILTER_WINDOW: u64 = 100_000;
 
 /// What a database's reading side offers.
 #[async_trait]
-pub trait Reads: Send + Sync + 'static {
+pub trait Reads: Keeps {
     /// Matching events of positions `after + 1..=upto`, at most `limit` of
     /// them and about [`PAGE_BYTES`].
     async fn events(
@@ -58,7 +59,7 @@ pub struct Found {
 
 /// [`crate::SqliteLog`] and [`crate::PostgresLog`].
 pub struct DatabaseLog<R> {
-    reads: Arc<R>,
+    pub(crate) reads: Arc<R>,
     tip: Arc<Tip>,
     queue: Arc<Queue>,
     batch: Limits,
@@ -243,6 +244,13 @@ impl<R: Reads> EventLog for DatabaseLog<R> {
         let window = if everything { limit as u64 } else { FILTER_WINDOW.max(limit as u64) };
         let upto = reachable.min(after.saturating_add(window));
         let found = self.reads.events(after, upto, limit, filter).await?;
+        // Asked afterwards: a trim marks what it drops before it does.
+        if wants_trimmable(filter) {
+            let trimmed = self.reads.trimmed().await?;
+            if after < trimmed {
+                return Err(LogError::Trimmed { upto: trimmed });
+            }
+        }
         let through = if everything {
             self.check_dense(after, upto, &found).await?
         } else if found.complete {
@@ -263,6 +271,9 @@ impl<R: Reads> EventLog for DatabaseLog<R> {
         loop {
             let next = events.last().map_or(from_version, |e| e.version + 1);
             let found = self.reads.stream(stream, next, limit - events.len()).await?;
+            if !stream_is_whole(&found.events, next) {
+                return Err(LogError::Trimmed { upto: self.reads.trimmed().await? });
+            }
             events.extend(found.events);
             if found.complete || events.len() >= limit {
                 return Ok(events);

@@ -2,7 +2,7 @@
 //! what tests without a database stand on. It shares no planning code with
 //! them on purpose and takes one append after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,8 +10,10 @@ use domain::envelope::RecordedEvent;
 use domain::ids::{StreamId, TenantId};
 use domain::ports::clock::Clock;
 use domain::ports::log::{
-    Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply, Written,
+    Append, AppendError, EventLog, Head, LogError, LogKeeping, Page, ReadFilter, Receipt, RestoreError,
+    StoredReply, Written, check_restorable, wants_trimmable,
 };
+use domain::registry::is_trimmable;
 use domain::time::to_micros;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -32,6 +34,9 @@ struct State {
     /// Positions of each stream's events; index = version − 1.
     streams: HashMap<StreamId, Vec<u64>>,
     replies: HashMap<(TenantId, String), StoredReply>,
+    /// Facts up to here may be gone.
+    trimmed: u64,
+    gone: HashSet<u64>,
 }
 
 impl MemoryLog {
@@ -134,6 +139,9 @@ impl EventLog for MemoryLog {
     async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError> {
         let state = self.state();
         let head = state.events.len() as u64;
+        if limit > 0 && after < state.trimmed && wants_trimmable(filter) {
+            return Err(LogError::Trimmed { upto: state.trimmed });
+        }
         let mut page = Page { events: Vec::new(), through: after };
         let skip = usize::try_from(after).unwrap_or(usize::MAX);
         for event in state.events.iter().skip(skip) {
@@ -155,7 +163,13 @@ impl EventLog for MemoryLog {
         from_version: u64,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
-        Ok(self.state().stream(stream, from_version.saturating_sub(1)).take(limit).cloned().collect())
+        let state = self.state();
+        let events: Vec<RecordedEvent> =
+            state.stream(stream, from_version.saturating_sub(1)).take(limit).cloned().collect();
+        match events.iter().any(|e| state.gone.contains(&e.position)) {
+            true => Err(LogError::Trimmed { upto: state.trimmed }),
+            false => Ok(events),
+        }
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
@@ -184,5 +198,39 @@ impl EventLog for MemoryLog {
         let mut head = self.head.subscribe();
         let position = head.wait_for(|position| *position > after).await;
         position.map(|p| *p).map_err(|_| LogError::Unavailable("the log is closed".to_owned()))
+    }
+}
+
+#[async_trait]
+impl LogKeeping for MemoryLog {
+    async fn restore(&self, events: &[RecordedEvent]) -> Result<(), RestoreError> {
+        let mut state = self.state();
+        check_restorable(state.events.len() as u64, events)?;
+        for event in events {
+            state.streams.entry(event.stream.clone()).or_default().push(event.position);
+            state.events.push(event.clone());
+        }
+        self.head.send_replace(state.events.len() as u64);
+        Ok(())
+    }
+
+    async fn trim(&self, upto: u64) -> Result<u64, LogError> {
+        let mut state = self.state();
+        let upto = upto.min((state.events.len() as u64).saturating_sub(1));
+        state.trimmed = state.trimmed.max(upto);
+        let gone: Vec<u64> = state
+            .events
+            .iter()
+            .take_while(|e| e.position <= upto)
+            .filter(|e| is_trimmable(&e.event_type) && e.version < state.version(&e.stream))
+            .map(|e| e.position)
+            .collect();
+        let before = state.gone.len();
+        state.gone.extend(gone);
+        Ok((state.gone.len() - before) as u64)
+    }
+
+    async fn trimmed(&self) -> Result<u64, LogError> {
+        Ok(self.state().trimmed)
     }
 }

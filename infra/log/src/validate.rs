@@ -9,6 +9,7 @@ use domain::ports::log::{
     Append, AppendError, ExpectedVersion, Idempotency, MAX_APPEND_BYTES, MAX_EVENTS_PER_APPEND,
     MAX_PAYLOAD_BYTES,
 };
+use domain::registry::is_trimmable;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 const MAX_NAME_BYTES: usize = 256;
@@ -56,6 +57,9 @@ fn check_append(append: &Append) -> Result<usize, String> {
         bytes += ENVELOPE_BYTES;
         for event in &write.events {
             check_event(event)?;
+            if append.idempotency.is_some() && is_trimmable(&event.event_type) {
+                return Err(format!("{} may be trimmed, so no reply may name it", event.event_type));
+            }
             bytes += event.payload.len() + ENVELOPE_BYTES;
         }
     }

@@ -6,7 +6,7 @@ use daybook_tests::clock::FixedClock;
 use daybook_tests::postgres::{Database, database};
 use domain::envelope::{Metadata, NewEvent, RecordedEvent};
 use domain::ports::log::{
-    Append, AppendError, EventLog, ExpectedVersion, Idempotency, ReadFilter, Receipt, StreamWrite,
+    Append, AppendError, EventLog, ExpectedVersion, Idempotency, LogKeeping, ReadFilter, Receipt, StreamWrite,
 };
 use domain::{StreamId, TenantId};
 use infra_log::{LogOptions, MemoryLog, PostgresLog, SqliteLog};
@@ -15,6 +15,10 @@ use uuid::Uuid;
 
 pub type Log = Arc<dyn EventLog>;
 
+/// A log as those see it who keep it.
+pub trait Kept: EventLog + LogKeeping {}
+impl<T: EventLog + LogKeeping> Kept for T {}
+
 /// An empty log of one kind, which can be opened again and beside itself.
 pub struct Bed {
     pub clock: Arc<FixedClock>,
@@ -22,7 +26,7 @@ pub struct Bed {
 }
 
 enum Store {
-    Memory(Log),
+    Memory(Arc<MemoryLog>),
     Sqlite(TempDir),
     Postgres(Box<Database>),
 }
@@ -33,6 +37,10 @@ impl Bed {
         Self { store: store(&clock), clock }
     }
 
+    pub fn memory() -> Self {
+        Self::new(|clock| Store::Memory(Arc::new(MemoryLog::new(clock.clone()))))
+    }
+
     pub async fn open(&self) -> Log {
         self.open_with(|_| {}).await
     }
@@ -40,6 +48,21 @@ impl Bed {
     pub async fn open_with(&self, change: impl FnOnce(&mut LogOptions)) -> Log {
         let mut options = LogOptions::new(self.clock.clone());
         change(&mut options);
+        match &self.store {
+            Store::Memory(log) => log.clone(),
+            Store::Sqlite(dir) => {
+                Arc::new(SqliteLog::open(dir.path().join("log.db"), options).await.unwrap())
+            }
+            Store::Postgres(database) => {
+                Arc::new(PostgresLog::connect(&database.url, options).await.unwrap())
+            }
+        }
+    }
+
+    /// The same log, to be restored and trimmed.
+    pub async fn keep(&self) -> Arc<dyn Kept> {
+        let mut options = LogOptions::new(self.clock.clone());
+        options.partition_positions = 1_000;
         match &self.store {
             Store::Memory(log) => log.clone(),
             Store::Sqlite(dir) => {
@@ -70,7 +93,7 @@ impl Bed {
 
 /// Runs a case on an empty log of each kind.
 pub async fn on_each(case: impl AsyncFn(&Bed)) {
-    case(&Bed::new(|clock| Store::Memory(Arc::new(MemoryLog::new(clock.clone()))))).await;
+    case(&Bed::memory()).await;
     on_databases(case).await;
 }
 

@@ -2,6 +2,7 @@
 
 mod bed;
 mod idempotency;
+mod keeping;
 mod model;
 mod order;
 mod refusals;

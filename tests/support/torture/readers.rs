@@ -66,7 +66,7 @@ async fn follow_log(log: Arc<dyn EventLog>, stop: Arc<AtomicBool>) -> Seen {
                     return seen;
                 }
             }
-            Err(LogError::Damaged { .. }) => {
+            Err(LogError::Damaged { .. } | LogError::Trimmed { .. }) => {
                 seen.skipped += 1;
                 return seen;
             }

@@ -2,6 +2,7 @@
 //! processes may append: a batch is one statement that takes an advisory lock,
 //! checks that the log still ends where the batch was planned for, and inserts.
 
+mod keeping;
 mod reader;
 mod sql;
 mod writer;
@@ -54,7 +55,7 @@ impl PostgresLog {
             .await
             .map_err(|e| LogError::Unavailable(e.to_string()))?
             .map_err(|StoreError(reason)| LogError::Unavailable(reason))?;
-        Self::start(PostgresReader::new(readers), writer, head, options)
+        Self::start(PostgresReader::new(readers, partition), writer, head, options)
     }
 }
 
@@ -62,7 +63,10 @@ fn migrations() -> Vec<Migration> {
     let step = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    vec![step(1, "log", include_str!("../../migrations/0001_log.sql"))]
+    vec![
+        step(1, "log", include_str!("../../migrations/0001_log.sql")),
+        step(2, "trim", include_str!("../../migrations/0002_trim.sql")),
+    ]
 }
 
 fn unavailable(error: sqlx::Error) -> LogError {

@@ -18,12 +18,13 @@ use crate::decode::{Decoder, big};
 use crate::log::{Found, PAGE_BYTES, Reads};
 
 pub struct PostgresReader {
-    pool: PgPool,
+    pub(super) pool: PgPool,
+    pub(super) partition_positions: u64,
 }
 
 impl PostgresReader {
-    pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub(super) fn new(pool: PgPool, partition_positions: u64) -> Self {
+        Self { pool, partition_positions }
     }
 
     async fn lend(&self) -> Result<Lent, LogError> {

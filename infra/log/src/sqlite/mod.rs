@@ -2,6 +2,7 @@
 //! writes and a few that read. Several processes may append to one file; each
 //! batch is planned under `BEGIN IMMEDIATE`.
 
+mod keeping;
 mod reader;
 mod schema;
 mod writer;

@@ -40,8 +40,12 @@ impl SqliteReader {
         Self { pool, permits: Arc::new(Semaphore::new(readers.max(1) as usize)) }
     }
 
+    pub(super) fn path(&self) -> PathBuf {
+        self.pool.path.clone()
+    }
+
     /// Runs `work` on a connection; one that failed is not used again.
-    async fn with<T, F>(&self, work: F) -> Result<T, LogError>
+    pub(super) async fn with<T, F>(&self, work: F) -> Result<T, LogError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, LogError> + Send + 'static,
@@ -198,7 +202,7 @@ fn query_key(connection: &Connection, key: impl Params) -> rusqlite::Result<Opti
         .optional()
 }
 
-fn unavailable(error: rusqlite::Error) -> LogError {
+pub(super) fn unavailable(error: rusqlite::Error) -> LogError {
     LogError::Unavailable(format!("SQLite: {error}"))
 }
 

@@ -5,8 +5,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::backend::StoreError;
 
 /// Kept in `user_version`, which belongs to the log: nothing else keeps tables
-/// in this file. Layout 1 was never released.
-const LAYOUT: i64 = 2;
+/// in this file. Layouts before this one were never released.
+const LAYOUT: i64 = 3;
 
 /// Events name their stream by number, and numbers are given in the order in
 /// which streams begin: so the streams that are written to now stand next to
@@ -43,7 +43,11 @@ const TABLES: &str = "
     CREATE UNIQUE INDEX events_stream ON events (stream_number, version);
     CREATE TRIGGER events_never_change BEFORE UPDATE ON events
         BEGIN SELECT RAISE(ABORT, 'recorded events never change'); END;
+    -- Facts up to here may be gone from the log; the archive has them.
+    CREATE TABLE trim (upto INTEGER NOT NULL) STRICT;
+    INSERT INTO trim VALUES (0);
     CREATE TRIGGER events_never_go BEFORE DELETE ON events
+        WHEN OLD.position > (SELECT upto FROM trim)
         BEGIN SELECT RAISE(ABORT, 'recorded events are never deleted'); END;
 
     CREATE TABLE idempotency (

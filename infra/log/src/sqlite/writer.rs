@@ -113,31 +113,7 @@ fn insert(
     numbers: &mut LruCache<StreamId, i64>,
     plan: &Plan<'_>,
 ) -> rusqlite::Result<()> {
-    let mut events = connection.prepare_cached(
-        "INSERT INTO events (position, stream_number, version, event_id, type, schema, occurred_at, recorded_at, \
-         actor, command_id, correlation_id, causation_id, payload, leaf) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let recorded_at = plan.recorded_at.as_microsecond();
-    for event in &plan.events {
-        let metadata = &event.metadata;
-        events.execute(params![
-            big(event.position),
-            stream_number(connection, numbers, event)?,
-            big(event.version),
-            event.event_id.as_bytes(),
-            event.event_type,
-            event.schema,
-            event.occurred_at.map(|at| at.as_microsecond()),
-            recorded_at,
-            metadata.actor,
-            metadata.command_id.as_bytes(),
-            metadata.correlation_id,
-            metadata.causation_id.as_ref().map(|id| id.as_bytes()),
-            event.payload,
-            event.leaf,
-        ])?;
-    }
+    insert_events(connection, numbers, &plan.events)?;
     if plan.keys.is_empty() {
         return Ok(());
     }
@@ -153,7 +129,39 @@ fn insert(
             row.idempotency.reply,
             big(row.first_position),
             big(row.events as u64),
-            recorded_at,
+            plan.recorded_at.as_microsecond(),
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_events(
+    connection: &Connection,
+    numbers: &mut LruCache<StreamId, i64>,
+    all: &[RecordedEvent],
+) -> rusqlite::Result<()> {
+    let mut events = connection.prepare_cached(
+        "INSERT INTO events (position, stream_number, version, event_id, type, schema, occurred_at, recorded_at, \
+         actor, command_id, correlation_id, causation_id, payload, leaf) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for event in all {
+        let metadata = &event.metadata;
+        events.execute(params![
+            big(event.position),
+            stream_number(connection, numbers, event)?,
+            big(event.version),
+            event.event_id.as_bytes(),
+            event.event_type,
+            event.schema,
+            event.occurred_at.map(|at| at.as_microsecond()),
+            event.recorded_at.as_microsecond(),
+            metadata.actor,
+            metadata.command_id.as_bytes(),
+            metadata.correlation_id,
+            metadata.causation_id.as_ref().map(|id| id.as_bytes()),
+            event.payload,
+            event.leaf,
         ])?;
     }
     Ok(())

@@ -13,7 +13,7 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 const FILE: &str = "daybook.toml";
 
 /// Environment variables beside the regular `DAYBOOK_<SECTION>_<NAME>`.
-const SHORT_NAMES: [(&str, &str); 12] = [
+const SHORT_NAMES: [(&str, &str); 25] = [
     ("DATABASE_URL", "database.url"),
     ("HTTP_ADDR", "http.listen"),
     ("CORS_ALLOWED_ORIGINS", "http.cors_allowed_origins"),
@@ -23,6 +23,19 @@ const SHORT_NAMES: [(&str, &str); 12] = [
     ("RATE_LIMIT_GLOBAL_PER_SECOND", "limits.global_rate_per_second"),
     ("RATE_LIMIT_GLOBAL_BURST", "limits.global_rate_burst"),
     ("HUB_ACK", "hub.ack"),
+    ("ARCHIVE_URL", "archive.url"),
+    ("ARCHIVE_SEGMENT_BYTES", "archive.segment_bytes"),
+    ("ARCHIVE_SEAL_SECONDS", "archive.seal_seconds"),
+    ("ARCHIVE_MERGE_BYTES", "archive.merge_bytes"),
+    ("ARCHIVE_GRACE_SECONDS", "archive.grace_seconds"),
+    ("S3_ENDPOINT", "s3.endpoint"),
+    ("S3_REGION", "s3.region"),
+    ("S3_BUCKET", "s3.bucket"),
+    ("S3_ACCESS_KEY_ID", "s3.access_key_id"),
+    ("S3_ACCESS_KEY", "s3.access_key_id"),
+    ("S3_SECRET_ACCESS_KEY", "s3.secret_access_key"),
+    ("S3_SECRET_KEY", "s3.secret_access_key"),
+    ("S3_PATH_STYLE", "s3.path_style"),
     ("LOG_LEVEL", "log.level"),
     ("LOG_FORMAT", "log.format"),
     ("NATS_URL", "nats.url"),
@@ -53,12 +66,15 @@ pub struct Flags {
     /// Address to serve on
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     pub listen: Option<String>,
-    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay or all
+    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay, archiver or all
     #[arg(long, value_name = "ROLE,…", global = true)]
     pub roles: Option<String>,
     /// When a tap is answered: journal, log or none
     #[arg(long, value_name = "ACK", global = true)]
     pub hub_ack: Option<String>,
+    /// Where history is sealed: a folder, s3://…, gs://… or az://…
+    #[arg(long, value_name = "URL", global = true)]
+    pub archive_url: Option<String>,
     /// error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
@@ -75,6 +91,7 @@ impl Flags {
             ("--listen", "http.listen", &self.listen),
             ("--roles", "roles", &self.roles),
             ("--hub-ack", "hub.ack", &self.hub_ack),
+            ("--archive-url", "archive.url", &self.archive_url),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ]

@@ -29,6 +29,8 @@ pub struct Config {
     pub limits: LimitSettings,
     pub hub: HubSettings,
     pub replays: ReplaySettings,
+    pub archive: ArchiveSettings,
+    pub s3: S3Settings,
     pub log: LogSettings,
     pub nats: NatsSettings,
     #[serde(skip)]
@@ -112,6 +114,28 @@ pub struct ReplaySettings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct ArchiveSettings {
+    /// Never empty once loaded.
+    pub url: String,
+    pub segment_bytes: u64,
+    pub seal_seconds: u32,
+    pub merge_bytes: u64,
+    pub grace_seconds: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Settings {
+    pub endpoint: String,
+    pub region: String,
+    pub bucket: String,
+    pub access_key_id: String,
+    pub secret_access_key: Secret,
+    pub path_style: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LogSettings {
     pub level: String,
     pub format: LogFormat,
@@ -164,6 +188,12 @@ impl Config {
         if self.hub.journal_dir.as_os_str().is_empty() {
             self.hub.journal_dir = self.data_dir.join("journal");
         }
+        if self.archive.url.is_empty() {
+            self.archive.url = match self.s3.bucket.is_empty() {
+                true => self.data_dir.join("archive").display().to_string(),
+                false => format!("s3://{}", self.s3.bucket),
+            };
+        }
         self.hub.hosts = std::mem::take(&mut self.hub.hosts)
             .into_iter()
             .map(|(host, tenant)| (host.to_ascii_lowercase(), tenant))
@@ -180,6 +210,7 @@ impl Config {
             ("limits.bulk_rows", limits.bulk_rows),
             ("limits.bulk_uploads", limits.bulk_uploads),
             ("limits.json_depth", limits.json_depth),
+            ("archive.segment_bytes", usize::try_from(self.archive.segment_bytes).unwrap_or(usize::MAX)),
         ];
         if let Some((setting, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
             return Err(self.invalid(setting, "must be at least 1"));

@@ -72,11 +72,19 @@ pub enum Role {
     Projector,
     Drainer,
     Relay,
+    Archiver,
 }
 
 impl Role {
-    pub const ALL: [Self; 6] =
-        [Self::Commands, Self::ReadApi, Self::Hub, Self::Projector, Self::Drainer, Self::Relay];
+    pub const ALL: [Self; 7] = [
+        Self::Commands,
+        Self::ReadApi,
+        Self::Hub,
+        Self::Projector,
+        Self::Drainer,
+        Self::Relay,
+        Self::Archiver,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -86,12 +94,13 @@ impl Role {
             Self::Projector => "projector",
             Self::Drainer => "drainer",
             Self::Relay => "relay",
+            Self::Archiver => "archiver",
         }
     }
 }
 
 /// Names in the configuration, and the roles that each stands for.
-const NAMES: [(&str, &[Role]); 8] = [
+const NAMES: [(&str, &[Role]); 9] = [
     ("all", &Role::ALL),
     ("api", &[Role::Commands, Role::ReadApi]),
     ("commands", &[Role::Commands]),
@@ -100,6 +109,7 @@ const NAMES: [(&str, &[Role]); 8] = [
     ("projector", &[Role::Projector]),
     ("drainer", &[Role::Drainer]),
     ("relay", &[Role::Relay]),
+    ("archiver", &[Role::Archiver]),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

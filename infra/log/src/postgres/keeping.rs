@@ -1,0 +1,97 @@
+//! Restoring and trimming, in PostgreSQL.
+
+use async_trait::async_trait;
+use domain::RecordedEvent;
+use domain::ports::log::{LogError, RestoreError};
+use domain::registry::TRIMMABLE;
+use sqlx::{PgConnection, Row};
+
+use super::reader::PostgresReader;
+use super::sql::{HEAD, WRITERS_LOCK, column, mark};
+use super::unavailable;
+use crate::decode::big;
+use crate::keeping::Keeps;
+
+const INSERT: &str = "
+    INSERT INTO events (position, tenant, kind, stream, version, event_id, type, schema,
+        occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, payload, leaf)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::uuid[],
+        $7::text[], $8::int[], $9::bigint[], $10::bigint[], $11::text[], $12::uuid[], $13::text[],
+        $14::uuid[], $15::text[], $16::bytea[])";
+
+/// The newest event of a stream stays.
+const DROP: &str = "
+    DELETE FROM events e WHERE e.position > $1 AND e.position <= $2 AND e.type = ANY($3)
+    AND EXISTS (SELECT FROM events n WHERE n.tenant = e.tenant AND n.kind = e.kind
+        AND n.stream = e.stream AND n.version > e.version)";
+
+fn failed(error: sqlx::Error) -> RestoreError {
+    RestoreError::Unavailable(format!("PostgreSQL: {error}"))
+}
+
+#[async_trait]
+impl Keeps for PostgresReader {
+    async fn restore(&self, events: &[RecordedEvent]) -> Result<(), RestoreError> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(WRITERS_LOCK)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let newest = sqlx::query(HEAD).fetch_optional(&mut *transaction).await.map_err(failed)?;
+        let head = newest.as_ref().map(mark).transpose().map_err(failed)?.map_or(0, |m| m.position);
+        if head + 1 != first.position {
+            return Err(RestoreError::NotNext { head, first: first.position });
+        }
+        let needed = last.position + self.partition_positions / 2;
+        sqlx::query("SELECT events_make_room($1, $2)")
+            .bind(big(needed))
+            .bind(big(self.partition_positions))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        insert(&mut transaction, events).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn mark_trimmed(&self, upto: u64) -> Result<(), LogError> {
+        let mark = "UPDATE log_trim SET upto = greatest(upto, $1)";
+        sqlx::query(mark).bind(big(upto)).execute(&self.pool).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn drop_facts(&self, after: u64, upto: u64) -> Result<u64, LogError> {
+        let drop = sqlx::query(DROP).bind(big(after)).bind(big(upto)).bind(TRIMMABLE);
+        Ok(drop.execute(&self.pool).await.map_err(unavailable)?.rows_affected())
+    }
+
+    async fn trimmed(&self) -> Result<u64, LogError> {
+        let row =
+            sqlx::query("SELECT upto FROM log_trim").fetch_one(&self.pool).await.map_err(unavailable)?;
+        Ok(row.try_get::<i64, _>(0).map_err(unavailable)?.cast_unsigned())
+    }
+}
+
+async fn insert(connection: &mut PgConnection, events: &[RecordedEvent]) -> Result<(), sqlx::Error> {
+    sqlx::query(INSERT)
+        .bind(column(events, |e| big(e.position)))
+        .bind(column(events, |e| e.stream.tenant.as_str()))
+        .bind(column(events, |e| e.stream.kind.as_ref()))
+        .bind(column(events, |e| e.stream.id.as_ref()))
+        .bind(column(events, |e| big(e.version)))
+        .bind(column(events, |e| e.event_id))
+        .bind(column(events, |e| e.event_type.as_ref()))
+        .bind(column(events, |e| i32::from(e.schema)))
+        .bind(column(events, |e| e.occurred_at.map(|at| at.as_microsecond())))
+        .bind(column(events, |e| e.recorded_at.as_microsecond()))
+        .bind(column(events, |e| e.metadata.actor.as_ref()))
+        .bind(column(events, |e| e.metadata.command_id))
+        .bind(column(events, |e| e.metadata.correlation_id.as_ref()))
+        .bind(column(events, |e| e.metadata.causation_id))
+        .bind(column(events, |e| e.payload.as_str()))
+        .bind(column(events, |e| e.leaf.as_slice()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Restoring and trimming, in SQLite.
+
+use async_trait::async_trait;
+use domain::RecordedEvent;
+use domain::ports::log::{LogError, RestoreError};
+use domain::registry::TRIMMABLE;
+use hashlink::LruCache;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::connect;
+use super::reader::{SqliteReader, read_mark, unavailable};
+use super::writer::insert_events;
+use crate::backend::StoreError;
+use crate::decode::big;
+use crate::keeping::Keeps;
+
+impl SqliteReader {
+    /// Runs `work` on a connection of its own that may write.
+    async fn writing<T, E, F>(&self, work: F) -> Result<Result<T, E>, String>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+    {
+        let path = self.path();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut connection = connect(&path, true).map_err(|StoreError(reason)| reason)?;
+            Ok(work(&mut connection))
+        });
+        task.await.map_err(|e| e.to_string())?
+    }
+}
+
+fn failed(error: rusqlite::Error) -> RestoreError {
+    RestoreError::Unavailable(format!("SQLite: {error}"))
+}
+
+fn restore(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), RestoreError> {
+    let Some(first) = events.first() else { return Ok(()) };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let head = read_mark(&transaction).map_err(failed)?.position;
+    if head + 1 != first.position {
+        return Err(RestoreError::NotNext { head, first: first.position });
+    }
+    insert_events(&transaction, &mut LruCache::new(events.len()), events).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+/// The newest event of a stream stays.
+fn drop_facts(connection: &Connection, after: u64, upto: u64) -> Result<u64, LogError> {
+    let types = vec!["?"; TRIMMABLE.len()].join(", ");
+    let statement = format!(
+        "DELETE FROM events WHERE position > ? AND position <= ? AND type IN ({types}) AND EXISTS \
+         (SELECT * FROM events AS newer WHERE newer.stream_number = events.stream_number \
+          AND newer.version > events.version)"
+    );
+    let mut parameters: Vec<rusqlite::types::Value> = vec![big(after).into(), big(upto).into()];
+    parameters.extend(TRIMMABLE.iter().map(|t| rusqlite::types::Value::from((*t).to_owned())));
+    let dropped = connection.execute(&statement, rusqlite::params_from_iter(parameters));
+    Ok(dropped.map_err(unavailable)? as u64)
+}
+
+#[async_trait]
+impl Keeps for SqliteReader {
+    async fn restore(&self, events: &[RecordedEvent]) -> Result<(), RestoreError> {
+        let events = events.to_vec();
+        let done = self.writing(move |connection| restore(connection, &events)).await;
+        done.unwrap_or_else(|reason| Err(RestoreError::Unavailable(reason)))
+    }
+
+    async fn mark_trimmed(&self, upto: u64) -> Result<(), LogError> {
+        let done = self.writing(move |connection| {
+            connection.execute("UPDATE trim SET upto = max(upto, ?)", [big(upto)]).map_err(unavailable)?;
+            Ok(())
+        });
+        done.await.unwrap_or_else(|reason| Err(LogError::Unavailable(reason)))
+    }
+
+    async fn drop_facts(&self, after: u64, upto: u64) -> Result<u64, LogError> {
+        let done = self.writing(move |connection| drop_facts(connection, after, upto)).await;
+        done.unwrap_or_else(|reason| Err(LogError::Unavailable(reason)))
+    }
+
+    async fn trimmed(&self) -> Result<u64, LogError> {
+        let read = |connection: &Connection| {
+            let mut statement = connection.prepare_cached("SELECT upto FROM trim").map_err(unavailable)?;
+            let upto: i64 = statement.query_row([], |row| row.get(0)).map_err(unavailable)?;
+            Ok(upto.cast_unsigned())
+        };
+        self.with(read).await
+    }
+}
