@@ -8,6 +8,7 @@ pub mod as_of;
 pub mod bands;
 pub mod board;
 pub mod bulk;
+pub mod chart;
 mod directory;
 pub mod hub;
 mod instantiate;

@@ -29,6 +29,17 @@ pub trait Projection: Send + Sync {
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError>;
 
+    /// Whether the event can have to do with the row: folding related events
+    /// alone changes the row just as folding all of them does.
+    fn related(&self, _event: &RecordedEvent, _table: &str, _row: &RowKey) -> bool {
+        true
+    }
+
+    /// The picture that the rows make, if they make one.
+    fn chart(&self) -> Option<Chart> {
+        None
+    }
+
     /// A second way to the same rows, for whole histories of about so many
     /// events.
     fn bulk(&self, _events: u64) -> Option<Box<dyn Bulk>> {
@@ -37,6 +48,7 @@ pub trait Projection: Send + Sync {
 }
 
 use crate::bulk::Bulk;
+use crate::chart::Chart;
 use crate::working_set::Rows;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -2,12 +2,13 @@
 //! order: the sum of the rows' SHA-256, and how many there are in each table.
 //!
 //! Documents are hashed as JSON values with sorted members, since PostgreSQL's
-//! JSONB keeps no order.
+//! JSONB keeps no order, and with numbers written alike: it turns `1e16` into
+//! digits.
 
 use std::collections::BTreeMap;
 
 use domain::ports::rows::{RowKey, RowsError, RowsSnapshot, ScannedRow};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
 const PAGE: usize = 10_000;
@@ -44,6 +45,25 @@ impl Checksum {
     }
 
     pub fn add(&mut self, table: &str, row: &ScannedRow) -> Result<(), RowsError> {
+        self.absorb(table, Self::hash(table, row, &parse(table, row)?));
+        Ok(())
+    }
+
+    /// Counts a row of the table by its hash.
+    pub fn absorb(&mut self, table: &str, hash: RowHash) {
+        for (sum, word) in self.sum.iter_mut().zip(hash.0) {
+            *sum = sum.wrapping_add(word);
+        }
+        match self.rows.get_mut(table) {
+            Some(rows) => *rows += 1,
+            None => {
+                self.rows.insert(table.to_owned(), 1);
+            }
+        }
+    }
+
+    /// The hash of a row whose document has been read.
+    pub fn hash(table: &str, row: &ScannedRow, doc: &Value) -> RowHash {
         let mut hash = Sha256::new();
         for part in [table, row.row.tenant.as_str(), &row.row.key] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -57,19 +77,15 @@ impl Checksum {
             }
             None => hash.update([0]),
         }
-        let value: Value = serde_json::from_str(&row.doc)
-            .map_err(|e| RowsError::Invalid(format!("row {} of {table} is no JSON: {e}", row.row.key)))?;
         let mut text = String::with_capacity(row.doc.len());
-        canonical(&value, &mut text);
+        canonical(doc, &mut text);
         hash.update(text);
         let digest: [u8; 32] = hash.finalize().into();
-        for (sum, bytes) in self.sum.iter_mut().zip(digest.chunks_exact(8)) {
-            let mut word = [0; 8];
-            word.copy_from_slice(bytes);
-            *sum = sum.wrapping_add(u64::from_be_bytes(word));
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(digest.chunks_exact(8)) {
+            *word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
-        *self.rows.entry(table.to_owned()).or_default() += 1;
-        Ok(())
+        RowHash(words)
     }
 
     pub fn merge(&mut self, other: Self) {
@@ -90,7 +106,17 @@ impl Checksum {
     }
 }
 
-/// JSON without spaces and with members sorted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowHash([u64; 4]);
+
+/// The row's document.
+pub fn parse(table: &str, row: &ScannedRow) -> Result<Value, RowsError> {
+    serde_json::from_str(&row.doc)
+        .map_err(|e| RowsError::Invalid(format!("row {} of {table} is no JSON: {e}", row.row.key)))
+}
+
+/// JSON without spaces, with members sorted by name and whole numbers as
+/// digits.
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {
@@ -117,8 +143,20 @@ fn canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
+        Value::Number(number) => match whole(number) {
+            Some(whole) => out.push_str(&whole.to_string()),
+            None => out.push_str(&number.to_string()),
+        },
         leaf => out.push_str(&leaf.to_string()),
     }
+}
+
+/// The number if it is whole and not past what 64 bits hold.
+pub fn whole(number: &Number) -> Option<i128> {
+    const MOST: f64 = u64::MAX as f64;
+    let int = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    let float = || number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() <= MOST);
+    int.or_else(|| float().map(|f| f as i128))
 }
 
 #[cfg(test)]
@@ -141,11 +179,28 @@ mod tests {
     #[test]
     fn neither_the_order_of_rows_nor_that_of_members_counts() {
         let (a, b) = (row("a", r#"{"x":1,"y":[1,2]}"#), row("b", "{}"));
-        let swapped = row("a", r#"{"y": [1, 2], "x": 1}"#);
+        let swapped = row("a", r#"{"y": [1.0, 2e0], "x": 1}"#);
         assert_eq!(of(&[a.clone(), b.clone()]), of(&[b.clone(), swapped]));
         let mut parts = of(std::slice::from_ref(&a));
         parts.merge(of(std::slice::from_ref(&b)));
         assert_eq!(parts, of(&[a, b]));
+    }
+
+    /// As PostgreSQL gives them back.
+    #[test]
+    fn a_number_is_the_same_however_it_is_written() {
+        let ways = [
+            ("1e16", "10000000000000000"),
+            ("1e-7", "0.0000001"),
+            ("-0.0", "0"),
+            ("2.50", "2.5"),
+            ("5e-324", &format!("0.{}49406564584124654", "0".repeat(323))),
+            ("1.7976931348623157e308", &format!("17976931348623157{}", "0".repeat(292))),
+        ];
+        for (one, other) in ways {
+            assert_eq!(of(&[row("a", one)]), of(&[row("a", other)]), "{one}");
+        }
+        assert_ne!(of(&[row("a", "9007199254740993")]), of(&[row("a", "9007199254740992")]));
     }
 
     #[test]

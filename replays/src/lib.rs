@@ -7,12 +7,14 @@
 
 pub mod build;
 pub mod checksum;
+pub mod compare;
 pub mod decisions;
 pub mod engine;
 mod error;
 pub mod facts;
 pub mod history;
 pub mod models;
+pub mod report;
 pub mod routes;
 pub mod runner;
 pub mod status;

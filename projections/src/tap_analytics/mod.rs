@@ -23,12 +23,13 @@ mod tests;
 #[cfg(test)]
 mod version_tests;
 
-use domain::ports::rows::{ModelId, TableSpec};
+use domain::ports::rows::{ModelId, RowKey, TableSpec};
 use domain::{RecordedEvent, live_event, registry, tap};
 use models::taps::{self, Classifier, Parameters};
 use serde::Deserialize;
 
 use crate::bulk::Bulk;
+use crate::chart::Chart;
 use crate::projection::{ApplyError, Projection, Wanted};
 use crate::working_set::Rows;
 
@@ -117,6 +118,38 @@ impl Projection for TapAnalytics {
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError> {
         if is_tap(event) { fold::tap(rows, event, self) } else { fold::settings(rows, event) }
+    }
+
+    /// A tap is related to the rows of its band and of its event.
+    fn related(&self, event: &RecordedEvent, table: &str, row: &RowKey) -> bool {
+        if event.stream.tenant != row.tenant {
+            return false;
+        }
+        if !is_tap(event) {
+            return table == EVENTS && *event.stream.id == *row.key;
+        }
+        let Ok(keys) = registry::decode_payload::<Keys>(event) else { return false };
+        let event_id = keys.event_id.as_deref().unwrap_or(NO_EVENT);
+        let (first, second) = row.key.split_once('/').unwrap_or((&row.key, ""));
+        match table {
+            HISTORY => keys.band_id == *row.key,
+            BANDS => event_id == first && keys.band_id == second,
+            VISITORS => event_id == first && keys.visitor.as_deref() == Some(second),
+            SHARED => event_id == first || event_id == second,
+            EVENTS => false,
+            _ => event_id == first,
+        }
+    }
+
+    fn chart(&self) -> Option<Chart> {
+        Some(Chart {
+            title: "Taps per minute",
+            table: MINUTES,
+            x: "start",
+            y: "taps",
+            group: Some("event_id"),
+            step: 60.0,
+        })
     }
 
     fn bulk(&self, events: u64) -> Option<Box<dyn Bulk>> {

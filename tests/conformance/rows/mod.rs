@@ -2,6 +2,7 @@
 //! Postgres.
 
 mod bed;
+mod checksums;
 mod commits;
 mod generations;
 mod pointer;
