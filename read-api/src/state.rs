@@ -33,7 +33,8 @@ impl ReadState {
         queries: &[Query],
     ) -> Result<Snapshot, Problem> {
         let source = source(projection, at_least);
-        let snapshot = self.rows.read(&source, tenant, queries).await.map_err(problem)?;
+        let snapshot = self.rows.read(&source, tenant, queries).await;
+        let snapshot = snapshot.map_err(|error| absent(&source, error))?;
         if snapshot.position >= at_least.position {
             return Ok(snapshot);
         }
@@ -62,6 +63,16 @@ impl ReadState {
             // Either way the store is asked again: it is what readers see.
             let _ = tokio::time::timeout(pause, woken).await;
         }
+    }
+}
+
+/// A generation that a client names need not be there.
+fn absent(source: &Source, error: RowsError) -> Problem {
+    match (source, error) {
+        (Source::Generation(_), RowsError::UnknownProjection(_) | RowsError::UnknownGeneration(_)) => {
+            Problem::not_found()
+        }
+        (_, error) => problem(error),
     }
 }
 

@@ -1,5 +1,6 @@
-//! The whole history as one log: what is sealed is read from the archive, the
-//! rest from the log, which may have been trimmed below the archive's end.
+//! The whole history as one log: what was trimmed from the log is read from
+//! the archive. Who follows the log's end never asks the archive, so one that
+//! is away stops nobody but readers of what only it holds.
 
 use std::sync::Arc;
 
@@ -26,10 +27,14 @@ impl EventLog for History {
     }
 
     async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError> {
-        if after < self.archive.through().await.map_err(unavailable)? {
-            return self.archive.read(after, limit, filter).await.map_err(unavailable);
+        match self.log.read(after, limit, filter).await {
+            Err(LogError::Trimmed { upto }) => {
+                let page = self.archive.read(after, limit, filter).await.map_err(unavailable)?;
+                // An archive that does not reach as far as the log was trimmed.
+                if page.through <= after { Err(LogError::Trimmed { upto }) } else { Ok(page) }
+            }
+            read => read,
         }
-        self.log.read(after, limit, filter).await
     }
 
     async fn read_stream(

@@ -77,7 +77,7 @@ impl Direct {
         wiring::open_generations(&*log.log, &stores).await?;
         let ids = Arc::new(RandomIds);
         let owner = format!("cli-{}-{}", std::process::id(), domain::ports::clock::Ids::next(&*ids));
-        let engine = wiring::engine(config, log.log.clone(), &stores, clock, ids);
+        let engine = wiring::engine(config, log.log.clone(), &stores, clock, ids)?;
         Ok(Self { engine, by: By::actor(super::actor()), owner, log })
     }
 

@@ -61,7 +61,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     let stores = open_rows(config).await?;
     open_generations(&*log.log, &stores).await?;
     let rows = stores.rows.clone();
-    let engine = engine(config, log.log.clone(), &stores, clock.clone(), ids.clone());
+    let engine = engine(config, log.log.clone(), &stores, clock.clone(), ids.clone())?;
     let board = engine.board.clone();
     let services = Services { log: log.log.clone(), clock, ids, bulk: http::bulk_limits(config) };
     let stop = Stop::default();

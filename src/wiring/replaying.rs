@@ -5,13 +5,16 @@ use std::sync::Arc;
 use anyhow::Result;
 use domain::ports::clock::{Clock, Ids};
 use domain::ports::log::EventLog;
+use infra_archive::SealedHistory;
 use infra_runtime::Config;
 use projections::board::Board;
 use projections::instantiate;
 use replays::Engine;
 use replays::facts::opening_model;
+use replays::history::History;
 use tokio::sync::Notify;
 
+use super::archive::open_archive;
 use super::stores::OpenRows;
 
 pub fn engine(
@@ -20,9 +23,10 @@ pub fn engine(
     stores: &OpenRows,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-) -> Engine {
-    Engine {
-        log,
+) -> Result<Engine> {
+    let archive = Arc::new(SealedHistory::new(open_archive(config)?));
+    Ok(Engine {
+        log: Arc::new(History { archive, log }),
         rows: stores.rows.clone(),
         generations: stores.generations.clone(),
         clock,
@@ -30,7 +34,7 @@ pub fn engine(
         board: Arc::new(Board::default()),
         wake: Arc::new(Notify::new()),
         memory: config.replays.memory_bytes,
-    }
+    })
 }
 
 /// Every projection has a live generation. The first one is by the model of a
