@@ -119,6 +119,7 @@ fn cors(allowed: &Cors) -> CorsLayer {
         .expose_headers(names(&[
             "daybook-model",
             "daybook-position",
+            "daybook-truncated",
             "etag",
             "link",
             "location",

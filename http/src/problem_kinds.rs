@@ -28,6 +28,10 @@ pub enum Kind {
     Overloaded,
     Unavailable,
     NotCaughtUp,
+    InvalidQuery,
+    QueryNotAllowed,
+    QueryLimit,
+    TooManyQueries,
 }
 
 struct Facts {
@@ -38,7 +42,7 @@ struct Facts {
 }
 
 impl Kind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidJson,
         Self::InvalidField,
         Self::UnknownField,
@@ -63,6 +67,10 @@ impl Kind {
         Self::Overloaded,
         Self::Unavailable,
         Self::NotCaughtUp,
+        Self::InvalidQuery,
+        Self::QueryNotAllowed,
+        Self::QueryLimit,
+        Self::TooManyQueries,
     ];
 
     pub fn slug(self) -> &'static str {
@@ -162,6 +170,14 @@ impl Kind {
                 "The log or the rows cannot be reached at the moment. The detail says whether anything was recorded. Repeat with the same `Idempotency-Key`."),
             Self::NotCaughtUp => ("not-caught-up", S::SERVICE_UNAVAILABLE, "The rows are behind the position asked for",
                 "The rows did not reach the position in `Daybook-At-Least` in time. `position` says how far they are. Repeat the request, or wait longer with `Prefer: wait=60`."),
+            Self::InvalidQuery => ("invalid-query", S::UNPROCESSABLE_ENTITY, "The query cannot be answered",
+                "The SQL does not parse, names a table, column or function that is not there, or meets a value that it cannot work with, such as a text that is no number. The detail says which."),
+            Self::QueryNotAllowed => ("query-not-allowed", S::UNPROCESSABLE_ENTITY, "Only queries that read are allowed",
+                "Send one SELECT (also WITH or VALUES), an EXPLAIN of one, DESCRIBE <table> or SHOW TABLES. There are no files, no settings and no statements that change anything."),
+            Self::QueryLimit => ("query-limit", S::UNPROCESSABLE_ENTITY, "The query takes too much",
+                "The query was stopped since it took too long or needed too much memory; `limit_seconds` or `limit_bytes` says how much there is. Ask about fewer positions or types, or group by less."),
+            Self::TooManyQueries => ("too-many-queries", S::TOO_MANY_REQUESTS, "Too many queries at once",
+                "As many SQL queries run as the server works on at once. Repeat it after `Retry-After`."),
         };
         Facts { slug, status, title, explanation }
     }

@@ -15,6 +15,8 @@ mod projections;
 mod reach;
 mod replay;
 mod serve;
+#[cfg(feature = "sql")]
+mod sql;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -82,6 +84,9 @@ enum Command {
     Replay(replay::Replay),
     /// Models that read models are built by, and their parameters
     Model(model::Model),
+    /// Ask about events in SQL, read only
+    #[cfg(feature = "sql")]
+    Sql(sql::SqlArgs),
     /// Print a completion script
     Completions { shell: Shell },
     /// Print the version
@@ -180,6 +185,8 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
             infra_runtime::telemetry::init_logs(&config.log)?;
             model::run(args, &config, out).await
         }
+        #[cfg(feature = "sql")]
+        Command::Sql(args) => sql::run(args, Config::load(&cli.flags)?, out).await,
         command => with_log(Config::load(&cli.flags)?, command, out).await,
     }
 }
@@ -208,6 +215,8 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
                 commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };
             keys::run(args, &services, out).await?
         }
+        #[cfg(feature = "sql")]
+        Command::Sql(_) => exit::OK,
         // Handled by the caller.
         Command::Archive(_) | Command::Restore(_) | Command::Backup(_) => exit::OK,
         Command::Serve

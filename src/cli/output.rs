@@ -21,6 +21,10 @@ impl Output {
         Ok(writeln!(self.stdout, "{text}")?)
     }
 
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
     pub fn flush(&mut self) -> Result<()> {
         Ok(self.stdout.flush()?)
     }

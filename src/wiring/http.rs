@@ -13,6 +13,7 @@ use daybook_http::layers::{self, Cors, Routes};
 use daybook_http::limits::{Rate, RateLimits};
 use daybook_http::{openapi, problem_pages};
 use domain::ports::log::EventLog;
+use domain::ports::sql::Sql;
 use infra_runtime::Config;
 use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
@@ -27,6 +28,7 @@ pub fn router(
     services: &Services,
     state: ReadState,
     engine: replays::Engine,
+    sql: Option<Arc<dyn Sql>>,
     ring: Arc<KeyRing>,
     health: Arc<Health>,
 ) -> Result<Router> {
@@ -47,6 +49,10 @@ pub fn router(
     if !parts.is_empty() {
         if config.roles.has(Role::Hub) {
             parts.push(read_api::hub::openapi());
+        }
+        if let Some(sql) = sql {
+            routes.api = routes.api.merge(read_api::routes::sql::router(sql));
+            parts.push(read_api::routes::sql::openapi());
         }
         let document =
             openapi::document(VERSION, "One append-only log; every ledger is posted from it.", parts);

@@ -4,6 +4,8 @@ mod archive;
 pub mod bus;
 mod http;
 mod replaying;
+#[cfg(feature = "sql")]
+pub mod sql;
 mod stores;
 mod tasks;
 
@@ -89,7 +91,11 @@ pub async fn start(config: &Config) -> Result<Running> {
     }
     let state = ReadState { log: log.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), metrics);
-    let router = http::router(config, &services, state, engine.clone(), ring, health.clone())?;
+    #[cfg(feature = "sql")]
+    let sql = Some(sql::served(config, &log)?);
+    #[cfg(not(feature = "sql"))]
+    let sql = None;
+    let router = http::router(config, &services, state, engine.clone(), sql, ring, health.clone())?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("listening on {}", config.http.listen))?;

@@ -1,6 +1,7 @@
 //! The command line as people and scripts use it.
 
 mod bus;
+mod sql;
 
 use std::path::Path;
 use std::process::{Command, Output};

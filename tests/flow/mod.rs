@@ -11,3 +11,4 @@ mod replays;
 mod routes;
 mod server;
 mod slow_log;
+mod sql;

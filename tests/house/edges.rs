@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("infra-rows", &["domain"]),
     ("infra-journal", &["domain"]),
     ("infra-archive", &["domain"]),
+    ("infra-sql", &["domain", "infra-archive"]),
     ("infra-runtime", &["domain"]),
     ("xtask", &[]),
 ];
@@ -36,6 +37,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("object_store", &["infra-archive"]),
     ("parquet", &["infra-archive"]),
     ("arrow-array", &["infra-archive"]),
+    ("datafusion", &["infra-sql"]),
 ];
 
 /// The tests of a crate may also use the in-memory references.

@@ -7,3 +7,4 @@ pub mod clock;
 pub mod journal;
 pub mod log;
 pub mod rows;
+pub mod sql;

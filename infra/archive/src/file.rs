@@ -101,6 +101,34 @@ impl SegmentFile {
         self.fetched(group, wanted, ranges, parts, false)
     }
 
+    pub fn metadata(&self) -> &Arc<ParquetMetaData> {
+        &self.metadata
+    }
+
+    /// Column chunks by where they lie, each checked; for engines that decode
+    /// Parquet themselves.
+    pub async fn whole_chunks(
+        &self,
+        store: &ArchiveStore,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>, ArchiveError> {
+        let parts = store.get_ranges(&self.segment, ranges).await?;
+        for (part, range) in parts.iter().zip(ranges) {
+            if self.checksum(range) != Some(crc32fast::hash(part)) {
+                let reason = format!("bytes {} to {} are not what was sealed", range.start, range.end);
+                return Err(damaged(&self.segment, reason));
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Of the column chunk that is exactly there.
+    fn checksum(&self, range: &Range<u64>) -> Option<u32> {
+        let columns = self.metadata.row_groups().iter().flat_map(|group| group.columns());
+        let index = columns.map(|c| c.byte_range()).position(|(at, length)| (at..at + length) == *range)?;
+        self.chunks.get(index).copied()
+    }
+
     fn wanted(&self, group: usize, columns: &[String]) -> Vec<usize> {
         let meta = self.metadata.row_group(group);
         let asked = |i: &usize| columns.iter().any(|c| c == meta.column(*i).column_descr().name());

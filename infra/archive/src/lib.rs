@@ -27,9 +27,11 @@ mod trim;
 mod verify;
 
 pub use decode::Events;
+pub use file::SegmentFile;
 pub use history::{EventScan, SealedHistory};
 pub use open::{OpenError, Patience, S3Settings};
 pub use restore::{Comparison, Restored, Until, compare, restore};
+pub use rows::Rows;
 pub use scan::{Chunk, Chunks, Part, Scan, positions};
 pub use seal::{Archiver, Sealed, Settings, check_continues};
 pub use store::ArchiveStore;

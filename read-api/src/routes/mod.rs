@@ -11,6 +11,7 @@ pub mod live_events;
 pub mod projections;
 pub mod retention;
 pub mod series;
+pub mod sql;
 
 use ::projections::tap_analytics::NO_EVENT;
 use ::projections::tap_analytics::rows::EventSettings;

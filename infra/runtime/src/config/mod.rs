@@ -31,6 +31,7 @@ pub struct Config {
     pub replays: ReplaySettings,
     pub archive: ArchiveSettings,
     pub s3: S3Settings,
+    pub sql: SqlSettings,
     pub log: LogSettings,
     pub nats: NatsSettings,
     #[serde(skip)]
@@ -136,6 +137,17 @@ pub struct S3Settings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct SqlSettings {
+    pub timeout_seconds: u32,
+    pub memory_bytes: usize,
+    pub rows: usize,
+    pub max_rows: usize,
+    pub answer_bytes: usize,
+    pub queries: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LogSettings {
     pub level: String,
     pub format: LogFormat,
@@ -211,6 +223,10 @@ impl Config {
             ("limits.bulk_uploads", limits.bulk_uploads),
             ("limits.json_depth", limits.json_depth),
             ("archive.segment_bytes", usize::try_from(self.archive.segment_bytes).unwrap_or(usize::MAX)),
+            ("sql.timeout_seconds", self.sql.timeout_seconds as usize),
+            ("sql.rows", self.sql.rows),
+            ("sql.max_rows", self.sql.max_rows),
+            ("sql.queries", self.sql.queries),
         ];
         if let Some((setting, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
             return Err(self.invalid(setting, "must be at least 1"));
