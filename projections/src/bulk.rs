@@ -6,7 +6,9 @@
 //! as columns, keeps numbers in memory and makes rows only at the end. Both
 //! ways must end in the same rows; a property test compares them.
 
+use async_trait::async_trait;
 use domain::RecordedEvent;
+use domain::ports::archive::ArchiveError;
 use domain::ports::rows::TableChanges;
 
 use crate::projection::ApplyError;
@@ -28,7 +30,7 @@ impl Texts {
         self.ends.push(self.bytes.len());
     }
 
-    /// Values in the dictionary.
+    /// Values in the dictionary. One may stand there twice.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -118,4 +120,26 @@ pub trait Bulk: Send {
 
     /// Ends a pass and gives away what it made.
     fn end_pass(&mut self, rows: &mut Sink<'_>) -> Result<(), ApplyError>;
+}
+
+/// Sealed history in columns.
+#[async_trait]
+pub trait Sealed: Send + Sync {
+    /// Up to which position history is sealed, and about how many of its
+    /// events have these types.
+    async fn extent(&self, types: &[&str]) -> Result<Extent, ArchiveError>;
+
+    /// The facts of a type at the positions up to `through`, which is sealed.
+    async fn read(&self, wants: Wants, through: u64) -> Result<Box<dyn Batches>, ArchiveError>;
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    pub through: u64,
+    pub events: u64,
+}
+
+#[async_trait]
+pub trait Batches: Send {
+    async fn next(&mut self) -> Result<Option<Columns>, ArchiveError>;
 }

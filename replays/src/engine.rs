@@ -17,6 +17,7 @@ use domain::target_url::UrlPolicy;
 use jiff::Timestamp;
 use projections::as_of::position_at;
 use projections::board::Board;
+use projections::bulk::Sealed;
 use projections::instantiate;
 use tokio::sync::Notify;
 
@@ -35,6 +36,8 @@ pub struct Engine {
     pub log: Arc<dyn EventLog>,
     pub rows: Arc<dyn RowStore>,
     pub generations: Arc<dyn Generations>,
+    /// The sealed part of history in columns, where there is an archive.
+    pub sealed: Option<Arc<dyn Sealed>>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub board: Arc<Board>,

@@ -1,6 +1,7 @@
 //! What can go wrong with a replay, for those who branch on it.
 
 use domain::decide::Rejection;
+use domain::ports::archive::ArchiveError;
 use domain::ports::log::{AppendError, LogError};
 use domain::ports::rows::{GenerationId, RowsError};
 use projections::ModelError;
@@ -26,6 +27,8 @@ pub enum ReplayError {
     Append(AppendError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error(transparent)]
     Rows(#[from] RowsError),
     #[error("{0}")]

@@ -272,6 +272,7 @@ impl Runner {
             log: self.engine.log.clone(),
             rows: self.engine.rows.clone(),
             generations: self.engine.generations.clone(),
+            sealed: self.engine.sealed.clone(),
             board: self.engine.board.clone(),
             options: self.build.clone(),
         };

@@ -64,6 +64,7 @@ impl Engine {
             log: self.log.clone(),
             rows: self.rows.clone(),
             generations: self.generations.clone(),
+            sealed: self.sealed.clone(),
             board: self.board.clone(),
             options,
         };

@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod bus;
+mod columns;
 mod http;
 mod replaying;
 #[cfg(feature = "sql")]
@@ -29,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use archive::{archiver, open_archive, open_archive_at};
+pub use columns::ArchiveColumns;
 pub use replaying::{engine, open_generations};
 pub use stores::{OpenLog, OpenRows, open_log, open_rows, scratch_log};
 use tasks::Tasks;

@@ -15,6 +15,7 @@ use replays::history::History;
 use tokio::sync::Notify;
 
 use super::archive::open_archive;
+use super::columns::ArchiveColumns;
 use super::stores::OpenRows;
 
 pub fn engine(
@@ -24,11 +25,13 @@ pub fn engine(
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 ) -> Result<Engine> {
-    let archive = Arc::new(SealedHistory::new(open_archive(config)?));
+    let archive = open_archive(config)?;
+    let sealed = Arc::new(SealedHistory::new(archive.clone()));
     Ok(Engine {
-        log: Arc::new(History { archive, log }),
+        log: Arc::new(History { archive: sealed, log }),
         rows: stores.rows.clone(),
         generations: stores.generations.clone(),
+        sealed: Some(Arc::new(ArchiveColumns(archive))),
         clock,
         ids,
         board: Arc::new(Board::default()),

@@ -3,6 +3,7 @@
 mod analytics;
 mod commands;
 mod directory;
+mod from_columns;
 mod hub;
 mod hub_server;
 mod projector;

@@ -7,6 +7,7 @@
 //! there on are committed one by one, as the projector does, which parks the
 //! event's partition. After a while the large steps begin again.
 
+mod columns;
 mod reader;
 mod step;
 
@@ -17,10 +18,12 @@ use domain::ports::log::EventLog;
 use domain::ports::rows::{Generation, GenerationId, Generations, RowStore, RowsError};
 use projections::Projection;
 use projections::board::Board;
+use projections::bulk::Sealed;
 use projections::projector::Renewal;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ReplayError;
+use columns::{Ended, FromColumns};
 use step::Folding;
 
 /// What is kept in memory unless somebody says otherwise.
@@ -36,6 +39,8 @@ pub struct Options {
     pub memory: usize,
     /// How much work a killed build loses at most.
     pub checkpoint: Duration,
+    /// With fewer sealed events columns gain nothing.
+    pub columns_from: u64,
     /// Leave out what this generation left out, instead of what a new one does.
     pub left_out_of: Option<GenerationId>,
 }
@@ -48,6 +53,7 @@ impl Options {
             page: 20_000,
             memory: MEMORY,
             checkpoint: Duration::from_secs(10),
+            columns_from: 50_000,
             left_out_of: None,
         }
     }
@@ -58,6 +64,8 @@ pub struct Builder {
     pub log: Arc<dyn EventLog>,
     pub rows: Arc<dyn RowStore>,
     pub generations: Arc<dyn Generations>,
+    /// The sealed part of history in columns, where there is an archive.
+    pub sealed: Option<Arc<dyn Sealed>>,
     pub board: Arc<Board>,
     pub options: Options,
 }
@@ -91,12 +99,25 @@ impl Builder {
         });
         let started = Instant::now();
         let work = async {
+            let mut lease = lease.clone();
+            let mut folded = 0;
+            if let Some(sealed) = &self.sealed {
+                let (projection, progress) = (projection.clone(), progress.clone());
+                let source = sealed.as_ref();
+                let columns =
+                    FromColumns { builder: self, source, projection, progress, lease: lease.clone(), stop };
+                match columns.run(at).await? {
+                    Ended::At { position, events } => (lease.position, folded) = (position, events),
+                    Ended::Skipped => {}
+                    Ended::Stopped => return Ok(None),
+                }
+            }
             let mut folding = Folding::open(self, projection, progress.clone(), lease.clone()).await?;
             if !folding.through_history(at, stop).await? {
                 return Ok(None);
             }
             self.generations.finish(&lease).await?;
-            let (position, events) = (folding.position, folding.events);
+            let (position, events) = (folding.position, folded + folding.events);
             Ok(Some(Done { position, events, seconds: started.elapsed().as_secs_f64() }))
         };
         let ended = tokio::select! {

@@ -21,6 +21,7 @@ fn builder(engine: &Engine, seed: u64) -> Builder {
         log: engine.log.clone(),
         rows: engine.rows.clone(),
         generations: engine.generations.clone(),
+        sealed: None,
         board: Arc::new(projections::board::Board::default()),
         options,
     }

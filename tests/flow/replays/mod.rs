@@ -79,6 +79,7 @@ fn bed<R: RowStore + Generations + 'static>(what: &'static str, log: Arc<dyn Eve
         log,
         rows: rows.clone(),
         generations: rows,
+        sealed: None,
         clock: clock(),
         ids: Arc::new(CountingIds::default()),
         board: Arc::new(Board::default()),

@@ -1,0 +1,144 @@
+//! The archive as columns for folds over whole histories.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::ports::archive::ArchiveError;
+use infra_archive::arrow_array::cast::AsArray;
+use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
+use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch};
+use infra_archive::{ArchiveStore, Chunks, Scan, positions};
+use projections::bulk::{Batches, Columns, Extent, Sealed, Texts, Wants};
+
+/// Rows given away at once: those of a row group, which share dictionaries.
+const ROWS: usize = 131_072;
+const OCCURRED: &str = "occurred_at";
+const RECORDED: &str = "recorded_at";
+const TENANT: &str = "tenant";
+
+pub struct ArchiveColumns(pub ArchiveStore);
+
+#[async_trait]
+impl Sealed for ArchiveColumns {
+    async fn extent(&self, types: &[&str]) -> Result<Extent, ArchiveError> {
+        let Some(manifest) = self.0.manifest().await? else { return Ok(Extent::default()) };
+        let types: Vec<String> = types.iter().map(|t| (*t).to_owned()).collect();
+        let events = manifest.of_types(&types).map(|segment| segment.events).sum();
+        Ok(Extent { through: manifest.through, events })
+    }
+
+    async fn read(&self, wants: Wants, through: u64) -> Result<Box<dyn Batches>, ArchiveError> {
+        let Some(manifest) = self.0.manifest().await? else {
+            return Err(ArchiveError::Missing { object: "the manifest".into() });
+        };
+        let members: Vec<String> = wants.members.iter().map(|m| format!("p_{m}")).collect();
+        let mut names = vec![OCCURRED, RECORDED, TENANT];
+        names.extend(members.iter().map(String::as_str));
+        let scan = Scan::new(&[wants.event_type], &names).dictionaries();
+        let chunks = self.0.scan(&manifest, &scan);
+        Ok(Box::new(Reader { chunks, wants, members, through, ended: false }))
+    }
+}
+
+struct Reader {
+    chunks: Chunks,
+    wants: Wants,
+    members: Vec<String>,
+    through: u64,
+    ended: bool,
+}
+
+#[async_trait]
+impl Batches for Reader {
+    async fn next(&mut self) -> Result<Option<Columns>, ArchiveError> {
+        let mut gathered = Gathered::new(self.wants);
+        while !self.ended && gathered.columns.len() < ROWS {
+            let Some(chunk) = self.chunks.next().await? else {
+                self.ended = true;
+                break;
+            };
+            for part in &chunk.parts {
+                gathered.add(&part.batch, &self.members, self.through)?;
+            }
+            self.ended = chunk.through >= self.through;
+        }
+        Ok((!gathered.columns.is_empty()).then_some(gathered.columns))
+    }
+}
+
+/// Batches put together. A dictionary that several of them share is taken over
+/// once.
+struct Gathered {
+    columns: Columns,
+    tenants: Dictionary,
+    members: Vec<Dictionary>,
+}
+
+#[derive(Default)]
+struct Dictionary {
+    last: Option<ArrayRef>,
+    /// The code of its first value.
+    base: i32,
+}
+
+impl Gathered {
+    fn new(wants: Wants) -> Self {
+        let columns = Columns {
+            event_type: wants.event_type,
+            members: wants.members.iter().map(|_| Texts::default()).collect(),
+            ..Columns::default()
+        };
+        let members = wants.members.iter().map(|_| Dictionary::default()).collect();
+        Self { columns, tenants: Dictionary::default(), members }
+    }
+
+    fn add(&mut self, batch: &RecordBatch, members: &[String], through: u64) -> Result<(), ArchiveError> {
+        let rows = positions(batch).partition_point(|p| p.cast_unsigned() <= through);
+        let batch = batch.slice(0, rows);
+        self.columns.positions.extend(positions(&batch).iter().map(|p| p.cast_unsigned()));
+        let instants = |name: &str| {
+            let column = batch.column_by_name(name);
+            column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()).ok_or_else(|| unread(name))
+        };
+        let (occurred, recorded) = (instants(OCCURRED)?, instants(RECORDED)?);
+        let at = |row| if occurred.is_valid(row) { occurred.value(row) } else { recorded.value(row) };
+        self.columns.at.extend((0..rows).map(at));
+        self.tenants.add(batch.column_by_name(TENANT), rows, &mut self.columns.tenants, TENANT)?;
+        let texts = self.columns.members.iter_mut().zip(&mut self.members);
+        for ((texts, dictionary), name) in texts.zip(members) {
+            dictionary.add(batch.column_by_name(name), rows, texts, name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Dictionary {
+    fn add(
+        &mut self,
+        column: Option<&ArrayRef>,
+        rows: usize,
+        texts: &mut Texts,
+        name: &str,
+    ) -> Result<(), ArchiveError> {
+        // A segment from before the member was there has no such column.
+        let Some(column) = column else {
+            texts.codes.extend(std::iter::repeat_n(-1, rows));
+            return Ok(());
+        };
+        let coded = column.as_dictionary_opt::<Int32Type>().ok_or_else(|| unread(name))?;
+        if !self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, coded.values())) {
+            let values = coded.values().as_string_opt::<i32>().ok_or_else(|| unread(name))?;
+            self.base = i32::try_from(texts.len()).map_err(|_| unread(name))?;
+            values.iter().for_each(|value| texts.add(value.unwrap_or_default()));
+            self.last = Some(coded.values().clone());
+        }
+        let keys = coded.keys();
+        let code = |row| if keys.is_valid(row) { keys.value(row) + self.base } else { -1 };
+        texts.codes.extend((0..rows).map(code));
+        Ok(())
+    }
+}
+
+fn unread(column: &str) -> ArchiveError {
+    ArchiveError::Damaged { object: format!("column {column}"), reason: "it is not as it was sealed".into() }
+}

@@ -1,0 +1,169 @@
+//! A build from sealed columns ends in the rows of a build from events.
+
+use std::sync::Arc;
+
+use daybook::wiring::ArchiveColumns;
+use daybook_tests::clock::FixedClock;
+use domain::envelope::{Metadata, NewEvent};
+use domain::ports::log::{Append, EventLog, ExpectedVersion, StreamWrite};
+use domain::ports::rows::{Commit, Generation, Generations, RowKey, RowPut, RowStore, Source, TableChanges};
+use domain::{StreamId, TenantId, live_event, tap};
+use infra_archive::{ArchiveStore, Archiver, Patience, S3Settings, Settings};
+use infra_log::MemoryLog;
+use infra_rows::MemoryRows;
+use projections::Projection;
+use projections::board::Board;
+use projections::bulk::Sealed;
+use projections::tap_analytics::TapAnalytics;
+use replays::build::{Builder, Options};
+use replays::checksum::Checksum;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const SEALED: u64 = 3_000;
+
+/// Taps of three shows, late ones and such as do not fold among them.
+fn fact(n: u64) -> (&'static str, String, NewEvent) {
+    let (kind, id, event_type, payload) = match n {
+        1..=3 => {
+            let details = serde_json::json!({"name": format!("Show {n}"), "time_zone": "Asia/Kolkata",
+                "starts_at": "2026-07-01T19:00:00Z", "ends_at": "2026-07-01T23:00:00Z"});
+            (live_event::KIND, format!("show-{n}"), live_event::SCHEDULED, details)
+        }
+        _ => {
+            let agents = ["Mozilla/5.0 (iPhone) Safari/604.1", "Googlebot/2.1", "WhatsApp/2.23"];
+            let band = if n.is_multiple_of(500) { "a/b".into() } else { format!("b{}", n * 7 % 211) };
+            let tap = serde_json::json!({"band_id": band, "event_id": format!("show-{}", n % 3 + 1),
+                "window_id": "main", "mode": if n.is_multiple_of(3) { "live" } else { "pre" },
+                "user_agent": agents[(n % 7 % 3) as usize], "visitor": format!("v{}", n * 13 % 307),
+                "country": "US", "source": "hub"});
+            let event_type = if n.is_multiple_of(17) { tap::PREVIEWED } else { tap::TAPPED };
+            (tap::KIND, "hub-1".into(), event_type, tap)
+        }
+    };
+    let at: jiff::Timestamp = "2026-07-01T19:00:00Z".parse().unwrap();
+    let event = NewEvent {
+        event_id: Uuid::from_u128(n.into()),
+        event_type: event_type.into(),
+        schema: 1,
+        occurred_at: Some(at + jiff::SignedDuration::from_secs((n * 37 % 9_000) as i64)),
+        payload: payload.to_string(),
+    };
+    (kind, id, event)
+}
+
+async fn append(log: &MemoryLog, facts: std::ops::RangeInclusive<u64>) {
+    for n in facts {
+        let (kind, id, event) = fact(n);
+        let tenant = TenantId::new(if n.is_multiple_of(5) { "acme" } else { "default" }).unwrap();
+        let stream = StreamId::new(&tenant, kind, &id).unwrap();
+        let writes = vec![StreamWrite { stream, expected: ExpectedVersion::Any, events: vec![event] }];
+        let metadata = Metadata {
+            actor: "test".into(),
+            command_id: Uuid::from_u128(n.into()),
+            correlation_id: "c".into(),
+            causation_id: None,
+        };
+        log.append(vec![Append { writes, metadata, idempotency: None }]).await.remove(0).unwrap();
+    }
+}
+
+struct Bed {
+    log: Arc<MemoryLog>,
+    sealed: Arc<dyn Sealed>,
+    rows: Arc<MemoryRows>,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let clock = Arc::new(FixedClock::at("2026-07-02T00:00:00Z"));
+        let log = Arc::new(MemoryLog::new(clock.clone()));
+        append(&log, 1..=SEALED).await;
+        let store = ArchiveStore::open("memory:///", &S3Settings::default(), &Patience::default()).unwrap();
+        Archiver::new(store.clone(), log.clone(), clock, Settings::default()).seal(true).await.unwrap();
+        append(&log, SEALED + 1..=SEALED + 40).await;
+        Self { log, sealed: Arc::new(ArchiveColumns(store)), rows: Arc::new(MemoryRows::new()) }
+    }
+
+    async fn create(&self, version: u32) -> (Generation, Arc<TapAnalytics>) {
+        let projection = TapAnalytics::new(version, models::taps::Parameters::of(version));
+        let (model, tables) = (projection.model(), projection.tables());
+        let generation = self.rows.create(projection.name(), &model, tables).await.unwrap();
+        (generation, Arc::new(projection))
+    }
+
+    async fn build(
+        &self,
+        built: &(Generation, Arc<TapAnalytics>),
+        columns: bool,
+        at: Option<u64>,
+    ) -> Outcome {
+        let mut options = Options::new("test");
+        options.columns_from = 0;
+        let builder = Builder {
+            log: self.log.clone(),
+            rows: self.rows.clone(),
+            generations: self.rows.clone(),
+            sealed: columns.then(|| self.sealed.clone()),
+            board: Arc::new(Board::default()),
+            options,
+        };
+        let (generation, projection) = built;
+        let done = builder
+            .run(generation, projection.clone(), at, &CancellationToken::new())
+            .await
+            .unwrap()
+            .unwrap();
+        let checksum = Checksum::of(&mut *self.rows.snapshot(&generation.id).await.unwrap()).await.unwrap();
+        let source = Source::Generation(generation.id.clone());
+        let letters = self.rows.dead_letters(&source, None, 0, 100).await.unwrap();
+        Outcome {
+            position: done.position,
+            events: done.events,
+            checksum: checksum.hex(),
+            rows: checksum.total(),
+            letters: letters.into_iter().map(|l| (l.letter.position, l.letter.error)).collect(),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    position: u64,
+    events: u64,
+    checksum: String,
+    rows: u64,
+    letters: Vec<(u64, Option<String>)>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_and_events_end_in_the_same_generation() {
+    let bed = Bed::new().await;
+    for version in [1, 2] {
+        for at in [None, Some(SEALED - 555)] {
+            let by_events = bed.build(&bed.create(version).await, false, at).await;
+            let by_columns = bed.build(&bed.create(version).await, true, at).await;
+            assert!(by_events.rows > 500 && by_events.letters.len() > 3, "{by_events:?}");
+            assert_eq!(by_columns.position, by_events.position);
+            assert_eq!(by_columns, Outcome { events: by_columns.events, ..by_events });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_build_left_is_gone() {
+    let bed = Bed::new().await;
+    let expected = bed.build(&bed.create(1).await, true, None).await;
+    let begun = bed.create(1).await;
+    let lease = bed.rows.acquire(&begun.0.id, "dead", std::time::Duration::from_secs(60)).await.unwrap();
+    let row = RowKey { tenant: TenantId::new("acme").unwrap(), key: "show-9".into() };
+    let puts = vec![RowPut { row, sort: None, doc: "{}".into() }];
+    let changes = vec![TableChanges { table: "summary".into(), puts, deletes: Vec::new() }];
+    let (parked, unparked) = (Vec::new(), Vec::new());
+    bed.rows
+        .commit(Commit { lease: lease.clone(), from: 0, to: 0, changes, parked, unparked })
+        .await
+        .unwrap();
+    bed.rows.release(&lease).await.unwrap();
+    assert_eq!(bed.build(&begun, true, None).await, expected);
+}
