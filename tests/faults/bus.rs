@@ -48,7 +48,7 @@ impl Bench {
     }
 
     /// Everything is on the bus once, in order, as the log has it.
-    async fn is_clean(self) {
+    async fn ends_clean(self) {
         let head = self.log.head().await.unwrap().position;
         self.reaches(head).await;
         self.stop.cancel();
@@ -90,7 +90,7 @@ async fn a_server_killed_in_the_middle_of_publishing() {
         assert_eq!(fill(&*bench.log, 100).await, 20_100 * round);
         nats.run().unwrap();
     }
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn a_server_that_is_away_at_the_start() {
     let refused = bench.bus.open().await.unwrap_err();
     assert!(refused.to_string().starts_with("the bus is unavailable: NATS cannot be reached"), "{refused}");
     nats.run().unwrap();
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +112,7 @@ async fn a_server_that_comes_back_with_an_empty_disk() {
     bench.reaches(head).await;
     nats.lose().unwrap();
     nats.run().unwrap();
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +123,7 @@ async fn a_stream_deleted_while_it_is_published_to() {
     bench.reaches(head / 4).await;
     context(&nats).await.delete_stream(STREAM).await.unwrap();
     fill(&*bench.log, 100).await;
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +140,7 @@ async fn a_message_taken_out_of_the_stream_is_told_and_refilled() {
     let ranges: Vec<_> = verdict.ranges.iter().map(|r| (r.kind, r.first, r.last)).collect();
     assert_eq!(ranges, [(relay::Kind::Missing, 30, 31), (relay::Kind::Missing, 50, 50)]);
     bench.bus.replace().await.unwrap();
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 /// What a stranger publishes takes a place that an event needs.
@@ -161,7 +161,7 @@ async fn a_strangers_message_is_told_and_stops_the_relay() {
     let verdict = relay::verify(&*bench.log, &*bench.bus, 1, 0).await.unwrap();
     assert_eq!((verdict.wrong, verdict.ranges[0].first), (1, 11));
     bench.bus.replace().await.unwrap();
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,7 @@ async fn a_stream_with_foreign_settings_is_used_once_it_is_right() {
     config.max_messages = -1;
     config.max_age = Duration::from_secs(7 * 24 * 3600);
     context.update_stream(config).await.unwrap();
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,7 +215,7 @@ async fn the_leader_of_a_cluster_is_killed_under_load() {
         bench.reaches(head).await;
         nodes[leader].run().unwrap();
     }
-    bench.is_clean().await;
+    bench.ends_clean().await;
 }
 
 /// The number of the node that leads the stream.
