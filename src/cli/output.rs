@@ -21,6 +21,7 @@ impl Output {
         Ok(writeln!(self.stdout, "{text}")?)
     }
 
+    #[cfg(feature = "sql")]
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.stdout.write_all(bytes)?)
     }
