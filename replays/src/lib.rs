@@ -8,6 +8,7 @@
 pub mod build;
 pub mod checksum;
 pub mod compare;
+pub mod comparing;
 pub mod decisions;
 pub mod engine;
 mod error;

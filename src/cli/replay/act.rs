@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use replays::comparing;
 use replays::models::model_id;
 use replays::status::{GenerationStatusBody, ReplayStatus, VerifiedBody};
 use replays::{Decided, Runner};
@@ -57,6 +58,11 @@ pub async fn act(reach: &Reach, what: What, out: &mut Output) -> Result<u8> {
                 Reach::Server(_) => post(reach, &projection, "rollback", json!({})).await?,
             };
             print::decided(&decided, "is live again", out)?;
+        }
+        What::Compare { projection, generation, against, top, explain, ndjson, html, wait } => {
+            let wait = Duration::from_secs(wait.into());
+            let ask = comparing::Ask { generation, against, top, explain, lines: None, wait };
+            return super::compare::compare(reach, &projection, ask, ndjson, html, out).await;
         }
         What::Prune { projection, generation } => prune(reach, &projection, generation, out).await?,
         What::Verify { projection, generation } => return verify(reach, &projection, generation, out).await,
@@ -209,7 +215,7 @@ async fn watch(reach: &Reach, projection: &str, number: u32) -> Result<Generatio
 }
 
 /// Keeps the projection's generations while something is waited for.
-async fn with_runner<T>(
+pub async fn with_runner<T>(
     direct: &Direct,
     projection: &str,
     work: impl Future<Output = Result<T>>,

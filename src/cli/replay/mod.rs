@@ -1,7 +1,10 @@
 //! `daybook replay`: other interpretations built beside the live ones.
 
 mod act;
+mod compare;
 mod print;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -12,8 +15,8 @@ use super::reach::{Reach, ServerFlags};
 
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 done (verify: the same), 1 failed or refused, 2 usage, configuration or \
-                  parameters that do not hold, 3 no such projection or generation, 4 different (verify)"
+    after_help = "Exit codes: 0 done (compare, verify: the same), 1 failed or refused, 2 usage, configuration or \
+                  parameters that do not hold, 3 no such projection or generation, 4 different (compare, verify)"
 )]
 pub struct Replay {
     #[command(subcommand)]
@@ -57,6 +60,30 @@ enum What {
     },
     /// Give a build up; its rows stay until they are pruned
     Abort { projection: String, generation: Option<u32> },
+    /// Tell what a generation would change: exit code 0 same, 4 different
+    Compare {
+        projection: String,
+        /// The newest that is ready unless named
+        generation: Option<u32>,
+        /// The live one unless named
+        #[arg(long, value_name = "GENERATION")]
+        against: Option<u32>,
+        /// Rows told, those with the largest differences
+        #[arg(long, default_value_t = 20)]
+        top: usize,
+        /// Name the positions of the events behind these rows
+        #[arg(long)]
+        explain: bool,
+        /// Write every difference, one JSON object a line
+        #[arg(long, value_name = "FILE")]
+        ndjson: Option<PathBuf>,
+        /// Write a report with pictures
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Seconds to wait for the rows to get to one position
+        #[arg(long, default_value_t = 60)]
+        wait: u32,
+    },
     /// Make a generation live, once it has all that the log holds now
     Promote {
         projection: String,
