@@ -22,23 +22,27 @@ const EVENTS_TABLE: TableSpec = table(
     ],
 );
 
-const SUMMARY_TABLE: TableSpec = table(
-    SUMMARY,
-    &[
-        column("event_id", ColumnKind::Text),
-        column("taps", ColumnKind::Integer),
-        column("bots", ColumnKind::Integer),
-        column("previews", ColumnKind::Integer),
-        column("unique_bands", ColumnKind::Integer),
-        column("repeat_bands", ColumnKind::Integer),
-        column("unique_visitors", ColumnKind::Integer),
-        column("first_tap_at", ColumnKind::Time),
-        column("last_tap_at", ColumnKind::Time),
-        column("modes", ColumnKind::Json),
-        column("devices", ColumnKind::Json),
-        column("countries", ColumnKind::Json),
-    ],
-);
+/// The last two only where visits are told apart.
+const SUMMARY_COLUMNS: &[Column] = &[
+    column("event_id", ColumnKind::Text),
+    column("taps", ColumnKind::Integer),
+    column("bots", ColumnKind::Integer),
+    column("previews", ColumnKind::Integer),
+    column("unique_bands", ColumnKind::Integer),
+    column("repeat_bands", ColumnKind::Integer),
+    column("unique_visitors", ColumnKind::Integer),
+    column("first_tap_at", ColumnKind::Time),
+    column("last_tap_at", ColumnKind::Time),
+    column("modes", ColumnKind::Json),
+    column("devices", ColumnKind::Json),
+    column("countries", ColumnKind::Json),
+    Column { name: "sessions", path: "sessions.count", kind: ColumnKind::Integer },
+    Column { name: "session_seconds", path: "sessions.seconds", kind: ColumnKind::Integer },
+];
+
+const SUMMARY_TABLE: TableSpec = table(SUMMARY, SUMMARY_COLUMNS.split_at(SUMMARY_COLUMNS.len() - 2).0);
+
+const SUMMARY_WITH_SESSIONS: TableSpec = table(SUMMARY, SUMMARY_COLUMNS);
 
 const REFERRERS_TABLE: TableSpec =
     table(REFERRERS, &[column("event_id", ColumnKind::Text), column("hosts", ColumnKind::Json)]);
@@ -75,26 +79,6 @@ const HISTORY_TABLE: TableSpec = table(HISTORY, &[column("events", ColumnKind::J
 const VISITORS_TABLE: TableSpec = table(VISITORS, &[]);
 
 const SHARED_TABLE: TableSpec = table(SHARED, &[column("bands", ColumnKind::Integer)]);
-
-const SUMMARY_WITH_SESSIONS: TableSpec = table(
-    SUMMARY,
-    &[
-        column("event_id", ColumnKind::Text),
-        column("taps", ColumnKind::Integer),
-        column("bots", ColumnKind::Integer),
-        column("previews", ColumnKind::Integer),
-        column("unique_bands", ColumnKind::Integer),
-        column("repeat_bands", ColumnKind::Integer),
-        column("unique_visitors", ColumnKind::Integer),
-        column("first_tap_at", ColumnKind::Time),
-        column("last_tap_at", ColumnKind::Time),
-        column("modes", ColumnKind::Json),
-        column("devices", ColumnKind::Json),
-        column("countries", ColumnKind::Json),
-        Column { name: "sessions", path: "sessions.count", kind: ColumnKind::Integer },
-        Column { name: "session_seconds", path: "sessions.seconds", kind: ColumnKind::Integer },
-    ],
-);
 
 pub static TABLES: &[TableSpec] = &[
     EVENTS_TABLE,
