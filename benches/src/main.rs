@@ -4,6 +4,8 @@
 mod append;
 mod archive;
 mod catch_up;
+mod query_under_build;
+mod rebuild;
 mod redirect;
 mod relay;
 mod table;
@@ -29,6 +31,10 @@ enum Bench {
     Append(append::Arguments),
     /// Taps a second into sealed segments and out of them, and the bytes that one takes.
     Archive(archive::Arguments),
+    /// Events a second from a long history into rows, against reading it alone.
+    Rebuild(rebuild::Arguments),
+    /// p99 of reads and appends while rows are built, against while they are not.
+    QueryUnderBuild(query_under_build::Arguments),
     /// Taps a second against nginx `return 302`.
     Redirect(redirect::Arguments),
     /// Events a second from an existing log into rows, and the memory that takes.
@@ -42,6 +48,8 @@ fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Append(options) => append::run(options, arguments.json),
         Bench::Archive(options) => archive::run(options, arguments.json),
+        Bench::Rebuild(options) => rebuild::run(options, arguments.json),
+        Bench::QueryUnderBuild(options) => query_under_build::run(options, arguments.json),
         Bench::Redirect(options) => redirect::run(options, arguments.json),
         Bench::CatchUp(options) => catch_up::run(options, arguments.json),
         Bench::Relay(options) => relay::run(options, arguments.json),

@@ -9,7 +9,8 @@ use crate::child;
 use crate::install;
 use crate::services::{Durability, POSTGRES_VARIABLE, Postgres};
 
-const NAMES: [&str; 5] = ["append", "redirect", "catch-up", "relay", "archive"];
+const NAMES: [&str; 7] =
+    ["append", "redirect", "catch-up", "relay", "archive", "rebuild", "query-under-build"];
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -54,6 +54,13 @@ pub async fn write(log: &dyn EventLog, bands: u64, events: u64, taps: u64) -> Re
     Ok(())
 }
 
+/// The `n`th tap after the history, alone.
+pub async fn append_tap(log: &dyn EventLog, n: u64, bands: u64, events: u64) -> Result<()> {
+    let stream = StreamId::new(&TenantId::new(TENANT)?, tap::KIND, "journal-2")?;
+    let events = vec![tap(mix(!n), DOORS.parse()?, 1.0, bands, events)?];
+    append(log, vec![StreamWrite { stream, expected: ExpectedVersion::Any, events }]).await
+}
+
 async fn in_chunks(log: &dyn EventLog, count: u64, write: impl Fn(u64) -> Result<StreamWrite>) -> Result<()> {
     for start in (0..count).step_by(PER_APPEND as usize) {
         let writes = (start..count.min(start + PER_APPEND)).map(&write).collect::<Result<_>>()?;
@@ -86,7 +93,7 @@ fn tap(n: u64, night: Timestamp, progress: f64, bands: u64, events: u64) -> Resu
     Ok(NewEvent { occurred_at: Some(at), ..event })
 }
 
-fn event_id(n: u64) -> String {
+pub fn event_id(n: u64) -> String {
     format!("show-{n:02}")
 }
 

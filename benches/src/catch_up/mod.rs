@@ -6,7 +6,7 @@
 mod event_by_event;
 pub mod facts;
 mod memory;
-mod store;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use store::Store;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A server on which databases may be created.
-    #[arg(long, env = "DAYBOOK_BENCH_POSTGRES")]
+    #[arg(long, env = "DAYBOOK_TEST_POSTGRES")]
     postgres: Option<String>,
     /// Taps in the log.
     #[arg(long, default_value_t = 1_000_000)]
@@ -117,7 +117,7 @@ async fn measure_on(store: &Store, arguments: &Arguments) -> Result<Vec<Line>> {
 }
 
 /// How long the projector takes to the head of the log.
-async fn catch_up(
+pub async fn catch_up(
     log: &Arc<dyn EventLog>,
     rows: &Arc<dyn RowStore>,
     projection: Arc<dyn Projection>,

@@ -19,8 +19,28 @@ pub enum Store {
     Postgres {
         server: String,
         /// Databases that were made.
-        databases: Mutex<Vec<String>>,
+        databases: Mutex<Vec<Database>>,
     },
+}
+
+/// An empty database on a server.
+pub struct Database {
+    pub url: String,
+    server: String,
+    name: String,
+}
+
+impl Database {
+    pub async fn create(server: &str) -> Result<Self> {
+        let name = format!("bench_{}", Uuid::now_v7().simple());
+        statement(server, format!("CREATE DATABASE {name}")).await?;
+        let (front, _) = server.rsplit_once('/').context("the URL names no database")?;
+        Ok(Self { url: format!("{front}/{name}"), server: server.to_owned(), name })
+    }
+
+    pub async fn remove(self) -> Result<()> {
+        statement(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)).await
+    }
 }
 
 impl Store {
@@ -61,18 +81,16 @@ impl Store {
 
     async fn database(&self) -> Result<String> {
         let Self::Postgres { server, databases } = self else { anyhow::bail!("no server") };
-        let name = format!("bench_{}", Uuid::now_v7().simple());
-        statement(server, format!("CREATE DATABASE {name}")).await?;
-        let (front, _) = server.rsplit_once('/').context("the URL names no database")?;
-        let url = format!("{front}/{name}");
-        databases.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        let database = Database::create(server).await?;
+        let url = database.url.clone();
+        databases.lock().unwrap_or_else(PoisonError::into_inner).push(database);
         Ok(url)
     }
 
     pub async fn remove(self) -> Result<()> {
-        if let Self::Postgres { server, databases } = self {
-            for name in databases.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                statement(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+        if let Self::Postgres { databases, .. } = self {
+            for database in databases.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                database.remove().await?;
             }
         }
         Ok(())
