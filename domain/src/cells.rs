@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use domain::columns::{Column, ColumnType};
-use domain::time::to_micros;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::columns::{Column, ColumnType};
+use crate::time::to_micros;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Cell<'a> {
@@ -107,7 +108,7 @@ fn cell<'a, A: MapAccess<'a>>(kind: ColumnType, map: &mut A) -> Result<Cell<'a>,
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use domain::{columns, tap, tenant};
+    use crate::{columns, tap, tenant};
 
     #[test]
     fn members_become_cells() {

@@ -7,6 +7,7 @@
 
 pub mod api_key;
 pub mod band;
+pub mod cells;
 pub mod cloud_event;
 pub mod columns;
 mod cqrs;

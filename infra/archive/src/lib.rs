@@ -14,7 +14,6 @@ pub mod manifest;
 mod merge;
 mod names;
 mod open;
-mod payload;
 mod restore;
 mod rows;
 mod scan;

@@ -8,11 +8,11 @@ use arrow_array::builder::{
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
+use domain::cells::{Cell, cells};
 use domain::columns::{Column, ColumnType};
 use domain::ports::archive::ArchiveError;
 use domain::{RecordedEvent, registry};
 
-use crate::payload::{Cell, cells};
 use crate::schema;
 
 /// Rows of a batch. Batches end at the same rows however events come in, so
