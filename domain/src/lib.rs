@@ -25,6 +25,7 @@ pub mod tap;
 pub mod target_url;
 pub mod tenant;
 pub mod time;
+pub mod tree;
 
 pub use envelope::{NewEvent, RecordedEvent};
 pub use ids::{StreamId, TenantId};

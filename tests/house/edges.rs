@@ -9,6 +9,7 @@ use daybook_tests::repository;
 const EDGES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("models", &["domain"]),
+    ("proofs", &["domain"]),
     ("daybook-http", &["domain"]),
     ("commands", &["domain", "daybook-http"]),
     ("projections", &["domain", "models"]),

@@ -8,3 +8,4 @@ pub mod journal;
 pub mod log;
 pub mod rows;
 pub mod sql;
+pub mod tree;
