@@ -229,7 +229,13 @@ impl From<LogError> for Problem {
                 tracing::error!(%reason, "the log cannot be read");
                 Self::new(Kind::Unavailable, "The log cannot be read at the moment.").retry_after(2)
             }
-            LogError::Damaged { .. } | LogError::Trimmed { .. } => Self::internal(error),
+            LogError::Trimmed { upto } => {
+                let detail = format!(
+                    "Facts up to position {upto} were trimmed from the log, and the archive does not have them."
+                );
+                Self::new(Kind::Trimmed, detail).with("upto", upto)
+            }
+            LogError::Damaged { .. } => Self::internal(error),
         }
     }
 }

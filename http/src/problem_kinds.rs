@@ -13,6 +13,7 @@ pub enum Kind {
     Unauthenticated,
     Forbidden,
     NotFound,
+    Trimmed,
     MethodNotAllowed,
     NotAcceptable,
     Conflict,
@@ -42,7 +43,7 @@ struct Facts {
 }
 
 impl Kind {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidJson,
         Self::InvalidField,
         Self::UnknownField,
@@ -52,6 +53,7 @@ impl Kind {
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
+        Self::Trimmed,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::Conflict,
@@ -103,6 +105,7 @@ impl Kind {
             StatusCode::UNAUTHORIZED => Self::Unauthenticated,
             StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::GONE => Self::Trimmed,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,
             StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Self::RequestTimeout,
@@ -140,6 +143,8 @@ impl Kind {
                 "The API key is valid but has none of the roles that this operation needs."),
             Self::NotFound => ("not-found", S::NOT_FOUND, "Not found",
                 "There is nothing at this address for this key. What belongs to another tenant is answered in the same way."),
+            Self::Trimmed => ("trimmed", S::GONE, "Trimmed from the log",
+                "The facts that this asks for were trimmed from the log. They are read from the archive (the operator's `archive.url`), which is not where it was, or does not reach as far. `upto` is the last position that may be gone."),
             Self::MethodNotAllowed => ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The method is not allowed here",
                 "The address exists, but not for this method. The `Allow` header lists those that it has."),
             Self::NotAcceptable => ("not-acceptable", S::NOT_ACCEPTABLE, "No such representation",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use domain::TenantId;
+use domain::decide::Rejection;
 use domain::ports::rows::{Generation, GenerationStatus, RowsSnapshot};
 use domain::replay::{Command, Compared};
 use projections::instantiate;
@@ -31,6 +33,8 @@ pub struct Ask {
     pub lines: Option<Lines>,
     /// For the rows to get to one position.
     pub wait: Duration,
+    /// Whose rows are told; of all unless named.
+    pub tenant: Option<TenantId>,
 }
 
 type Snapshots = (Box<dyn RowsSnapshot>, Box<dyn RowsSnapshot>);
@@ -42,7 +46,7 @@ impl Engine {
         let all = self.of(projection).await?;
         let live = all.iter().find(|g| g.status == GenerationStatus::Live);
         let newest = all.iter().rev().find(|g| g.status == GenerationStatus::Ready);
-        let none = |what: &str| ReplayError::Fold(format!("there is no {what} generation of {projection}"));
+        let none = |what: &str| Rejection::State(format!("there is no {what} generation of {projection}"));
         let new = match ask.generation {
             Some(number) => self.find(projection, number).await?,
             None => newest.cloned().ok_or_else(|| none("ready"))?,
@@ -60,7 +64,8 @@ impl Engine {
             self.pinned(&old, &new, ask.wait).await?
         };
         let folded_by = instantiate(projection, &new.model)?;
-        let options = Options { top: ask.top, chart: folded_by.chart(), ..Options::default() };
+        let options =
+            Options { top: ask.top, chart: folded_by.chart(), tenant: ask.tenant, ..Options::default() };
         let failed = |e: &dyn std::fmt::Display| ReplayError::Fold(e.to_string());
         let outcome = compare(&mut *before, &mut *after, options, ask.lines).await;
         let mut outcome = outcome.map_err(|e| failed(&e))?;
@@ -72,8 +77,16 @@ impl Engine {
             outcome.explained(behind.map_err(|e| failed(&e))?);
         }
         let (generation, against) = (new.id.number, old.id.number);
-        let (same, added, removed, changed) = (outcome.same, outcome.added, outcome.removed, outcome.changed);
-        let compared = Compared { generation, against, position, same, added, removed, changed };
+        let elsewhere = outcome.elsewhere.unwrap_or_default();
+        let compared = Compared {
+            generation,
+            against,
+            position,
+            same: outcome.same,
+            added: outcome.added + elsewhere.added,
+            removed: outcome.removed + elsewhere.removed,
+            changed: outcome.changed + elsewhere.changed,
+        };
         self.simple(projection, generation, Command::Compare(compared), by).await?;
         Ok(outcome)
     }

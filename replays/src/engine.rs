@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::TenantId;
 use domain::decide::{Context, Decide, Rejection};
+use domain::ports::bus::RELAY;
 use domain::ports::clock::{Clock, Ids};
 use domain::ports::log::EventLog;
 use domain::ports::rows::{
@@ -70,7 +71,7 @@ impl Engine {
     /// Every generation of the projection.
     pub async fn of(&self, projection: &str) -> Result<Vec<Generation>, ReplayError> {
         let mut found = self.rows.generations().await?;
-        found.retain(|g| *g.id.projection == *projection);
+        found.retain(|g| *g.id.projection == *projection && projection != RELAY);
         if found.is_empty() && !projections::names().contains(&projection) {
             return Err(ReplayError::UnknownProjection(projection.into()));
         }

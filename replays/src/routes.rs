@@ -16,18 +16,23 @@ use domain::TenantId;
 use serde_json::Value;
 use utoipa::OpenApi;
 
+use crate::compare::{Comparison, MAX_TOP};
+use crate::comparing::Ask;
 use crate::decisions::Decided;
 use crate::engine::{At, Engine};
 use crate::models::{ModelBody, model_id};
 use crate::status::{ReplayStatus, VerifiedBody};
 use bodies::{
-    Build, Models, NoFields, OfGeneration, OneGeneration, Promote, Prune, Pruned, Replays, Retried, Set, Skip,
+    Build, Compare, Models, NoFields, OfGeneration, OneGeneration, Promote, Prune, Pruned, Replays, Retried,
+    Set, Skip,
 };
 use caller::{Caller, Headers, problem};
 
 /// How long a promotion waits for the rows unless told.
 const WAIT: Duration = Duration::from_secs(10);
 const MAX_WAIT_SECONDS: u32 = 300;
+/// Rows that a comparison tells unless told.
+const TOP: usize = 20;
 
 pub fn router(engine: Engine) -> Router {
     Router::new()
@@ -37,6 +42,7 @@ pub fn router(engine: Engine) -> Router {
         .route("/v1/replays/{projection}/pause", post(pause))
         .route("/v1/replays/{projection}/resume", post(resume))
         .route("/v1/replays/{projection}/abort", post(abort))
+        .route("/v1/replays/{projection}/compare", post(compare))
         .route("/v1/replays/{projection}/promote", post(promote))
         .route("/v1/replays/{projection}/rollback", post(rollback))
         .route("/v1/replays/{projection}/prune", post(prune))
@@ -50,8 +56,8 @@ pub fn router(engine: Engine) -> Router {
 
 #[derive(OpenApi)]
 #[openapi(paths(
-    list, one, build, pause, resume, abort, promote, rollback, prune, verify, skip, retry, models, model,
-    set_model
+    list, one, build, pause, resume, abort, compare, promote, rollback, prune, verify, skip, retry, models,
+    model, set_model
 ))]
 pub struct Doc;
 
@@ -136,6 +142,40 @@ async fn abort(
     Ok(Json(engine.abort(&projection, body.value.generation, &by).await.map_err(problem)?))
 }
 
+fn wait(seconds: Option<u32>) -> Result<Duration, Problem> {
+    match seconds {
+        Some(seconds) if seconds > MAX_WAIT_SECONDS => {
+            Err(Problem::field("/wait_seconds", format!("must be at most {MAX_WAIT_SECONDS}")))
+        }
+        Some(seconds) => Ok(Duration::from_secs(seconds.into())),
+        None => Ok(WAIT),
+    }
+}
+
+/// Say what a generation would change, both read at one position. Rows are told
+/// of the key's own tenant; of others it says how many differ. If it takes
+/// longer than a request may, the status tells what came of it.
+#[utoipa::path(post, path = "/v1/replays/{projection}/compare", tag = "Replays", params(("projection" = String, Path), Headers), request_body = Compare, responses((status = 200, body = Comparison)))]
+async fn compare(
+    State(engine): State<Engine>,
+    Path(projection): Path<String>,
+    caller: Caller,
+    body: JsonBody<Compare>,
+) -> Result<Json<Comparison>, Problem> {
+    let tenant = caller.may_see();
+    let by = caller.without_key()?;
+    let Compare { generation, against, top, explain, wait_seconds } = body.value;
+    let top = top.unwrap_or(TOP);
+    if top > MAX_TOP {
+        return Err(Problem::field("/top", format!("must be at most {MAX_TOP}")));
+    }
+    let wait = wait(wait_seconds)?;
+    let ask = Ask { generation, against, top, explain, lines: None, wait, tenant };
+    // Goes on if the client leaves, so that no generation stays held.
+    let running = tokio::spawn(async move { engine.compare(&projection, ask, &by).await });
+    Ok(Json(running.await.map_err(Problem::internal)?.map_err(problem)?))
+}
+
 /// Make a generation live, once it reflects all that the log holds now. A
 /// reader sees the old rows or the new ones, never some of each.
 #[utoipa::path(post, path = "/v1/replays/{projection}/promote", tag = "Replays", params(("projection" = String, Path), Headers), request_body = Promote, responses((status = 200, body = Decided)))]
@@ -146,13 +186,7 @@ async fn promote(
     body: JsonBody<Promote>,
 ) -> Result<Json<Decided>, Problem> {
     let by = caller.by(body.hash)?;
-    let wait = match body.value.wait_seconds {
-        Some(seconds) if seconds > MAX_WAIT_SECONDS => {
-            return Err(Problem::field("/wait_seconds", format!("must be at most {MAX_WAIT_SECONDS}")));
-        }
-        Some(seconds) => Duration::from_secs(seconds.into()),
-        None => WAIT,
-    };
+    let wait = wait(body.value.wait_seconds)?;
     Ok(Json(engine.promote(&projection, body.value.generation, wait, &by).await.map_err(problem)?))
 }
 

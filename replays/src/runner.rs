@@ -60,7 +60,7 @@ impl Drop for Task {
 impl Runner {
     /// `owner` differs for every start of every process.
     pub fn new(engine: Engine, owner: &str) -> Self {
-        let build = BuildOptions { memory: engine.memory, ..BuildOptions::new(owner) };
+        let build = BuildOptions::new(owner).within(engine.memory);
         Self {
             engine,
             only: None,

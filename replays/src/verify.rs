@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::decide::Rejection;
 use domain::ports::rows::{GenerationId, GenerationStatus};
 use domain::replay::{Command, Verified};
 use projections::instantiate;
@@ -22,6 +23,17 @@ impl Engine {
         generation: Option<u32>,
         by: &By,
     ) -> Result<Verified, ReplayError> {
+        let verified = self.reproduce(projection, generation).await?;
+        self.simple(projection, verified.generation, Command::Verify(verified.clone()), by).await?;
+        Ok(verified)
+    }
+
+    /// As [`Engine::verify`], and records nothing.
+    pub async fn reproduce(
+        &self,
+        projection: &str,
+        generation: Option<u32>,
+    ) -> Result<Verified, ReplayError> {
         let generation = match generation {
             Some(number) => self.find(projection, number).await?,
             None => {
@@ -35,19 +47,22 @@ impl Engine {
         let position = snapshot.position();
         let stored = Checksum::of(&mut *snapshot).await?;
         drop(snapshot);
+        let head = self.log.head().await?.position;
+        if position > head {
+            let reason = format!("the rows are at {position}, the history to fold ends at {head}");
+            return Err(Rejection::State(reason).into());
+        }
         let scratch = self.generations.create(projection, &generation.model, folded_by.tables()).await?;
         let rebuilt = self.rebuild(&scratch, &generation.id, position).await;
         self.drop_scratch(&scratch.id).await;
         let rebuilt = rebuilt?;
-        let verified = Verified {
+        Ok(Verified {
             generation: generation.id.number,
             position,
             same: stored == rebuilt,
             checksum: stored.hex(),
             rebuilt: rebuilt.hex(),
-        };
-        self.simple(projection, generation.id.number, Command::Verify(verified.clone()), by).await?;
-        Ok(verified)
+        })
     }
 
     async fn rebuild(
@@ -57,8 +72,7 @@ impl Engine {
         position: u64,
     ) -> Result<Checksum, ReplayError> {
         let folded_by = instantiate(&scratch.id.projection, &scratch.model)?;
-        let mut options = Options::new(format!("verify-{}", self.ids.next()));
-        options.memory = self.memory;
+        let mut options = Options::new(format!("verify-{}", self.ids.next())).within(self.memory);
         options.left_out_of = Some(original.clone());
         let builder = Builder {
             log: self.log.clone(),

@@ -19,6 +19,8 @@ use super::exit;
 use super::output::Output;
 use crate::wiring;
 
+/// Newest messages that the status compares.
+const LOOKED_AT: u64 = 1_000;
 /// A refill that does not move for so long has failed.
 const STUCK: Duration = Duration::from_secs(60);
 
@@ -30,7 +32,7 @@ pub struct BusArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// How far the stream is, and how far behind the log
+    /// How far the stream is, and how far behind the log; exit code 4 if its newest messages are not the log's
     Status,
     /// Compare every message with its event; exit code 4 if they differ
     Verify {
@@ -72,9 +74,12 @@ pub async fn run(args: BusArgs, config: &Config, log: Arc<dyn EventLog>, out: &m
 async fn status(log: &dyn EventLog, bus: &dyn Bus, stream: &str, out: &mut Output) -> Result<u8> {
     let (extent, head) = (bus.extent().await?, log.head().await?.position);
     let lag = head.saturating_sub(extent.last);
+    // A wrong message stands where the relay stopped: among the newest.
+    let newest = relay::verify(log, bus, extent.last.saturating_sub(LOOKED_AT) + 1, extent.last).await?;
+    let wrong = newest.ranges.first();
     out.line(&if out.json {
         json!({"stream": stream, "first": extent.first, "last": extent.last, "messages": extent.entries,
-            "bytes": extent.bytes, "head": head, "lag": lag})
+            "bytes": extent.bytes, "head": head, "lag": lag, "wrong": wrong})
         .to_string()
     } else {
         format!(
@@ -82,6 +87,11 @@ async fn status(log: &dyn EventLog, bus: &dyn Bus, stream: &str, out: &mut Outpu
             extent.first, extent.last, extent.entries, extent.bytes
         )
     })?;
+    if let Some(range) = wrong {
+        let line = "position {} of the stream is not the log's: nothing more is published until `daybook bus refill`";
+        eprintln!("{}", line.replace("{}", &range.first.to_string()));
+        return Ok(exit::DISAGREES);
+    }
     Ok(exit::OK)
 }
 

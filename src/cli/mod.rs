@@ -205,11 +205,11 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
     let log = opened.log.clone();
     let code = match command {
         Command::Import(args) => import::run(args, log, clock, Arc::new(RandomIds), out).await?,
-        Command::Events(args) => events::run(args, log, out).await?,
+        Command::Events(args) => events::run(args, wiring::history(&config, log)?, out).await?,
         Command::Projections(args) => {
             projections::run(args, log, wiring::open_rows(&config).await?.rows, out).await?
         }
-        Command::Bus(args) => bus::run(args, &config, log, out).await?,
+        Command::Bus(args) => bus::run(args, &config, wiring::history(&config, log)?, out).await?,
         Command::Keys(args) => {
             let services =
                 commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };

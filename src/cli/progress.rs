@@ -55,6 +55,14 @@ impl Bar {
         eprintln!("{} {percent} % {detail}, {left:.0} s left", self.what);
     }
 
+    /// A line beside the bar.
+    pub fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

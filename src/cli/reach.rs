@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use domain::decide::Rejection;
 use infra_runtime::{Config, RandomIds, SystemClock};
-use replays::{By, Engine};
+use replays::{By, Engine, ReplayError};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 
@@ -115,5 +116,6 @@ pub fn parameters(path: Option<&str>) -> Result<Value> {
         "-" => std::io::read_to_string(std::io::stdin()).context("reading standard input")?,
         path => std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?,
     };
-    serde_json::from_str(&text).with_context(|| format!("{path} is not JSON"))
+    let wrong = |e: serde_json::Error| Rejection::field(path, format!("is not JSON: {e}"));
+    Ok(serde_json::from_str(&text).map_err(|e| ReplayError::Rejected(wrong(e)))?)
 }

@@ -55,7 +55,7 @@ pub fn connect(config: &Config) -> Result<Option<NatsBus>> {
 pub fn start(
     config: &Config,
     bus: NatsBus,
-    log: &OpenLog,
+    (log, history): (&OpenLog, Arc<dyn EventLog>),
     rows: &Arc<dyn RowStore>,
     board: &Arc<Board>,
     stop: &CancellationToken,
@@ -65,7 +65,7 @@ pub fn start(
     if config.roles.has(Role::Relay) {
         let owner = format!("{}-{}", std::process::id(), RandomIds.next());
         let relay = Relay {
-            log: log.log.clone(),
+            log: history,
             rows: rows.clone(),
             bus: bus.clone(),
             bell: bus.clone(),

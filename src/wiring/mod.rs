@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use archive::{archiver, open_archive, open_archive_at};
 pub use columns::ArchiveColumns;
-pub use replaying::{engine, open_generations};
+pub use replaying::{engine, history, open_generations, sealed_history};
 pub use stores::{OpenLog, OpenRows, open_log, open_rows, scratch_log};
 use tasks::Tasks;
 
@@ -84,14 +84,14 @@ pub async fn start(config: &Config) -> Result<Running> {
         tasks::projectors(engine.clone(), &stop.working, &mut tasks);
     }
     if let Some(bus) = bus::connect(config)? {
-        bus::start(config, bus, &log, &rows, &board, &stop.working, &mut tasks);
+        bus::start(config, bus, (&log, engine.log.clone()), &rows, &board, &stop.working, &mut tasks);
     }
     if config.roles.has(Role::Archiver) {
         let archiver = archiver(config, open_archive(config)?, log.log.clone(), services.clock.clone());
         let stop = stop.working.clone();
         tasks.working(async move { archiver.run(stop).await });
     }
-    let state = ReadState { log: log.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
+    let state = ReadState { log: engine.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), metrics);
     #[cfg(feature = "sql")]
     let sql = Some(sql::served(config, &log)?);

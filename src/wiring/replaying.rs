@@ -11,12 +11,23 @@ use projections::board::Board;
 use projections::instantiate;
 use replays::Engine;
 use replays::facts::opening_model;
-use replays::history::History;
+use replays::history::{History, Sealed};
 use tokio::sync::Notify;
 
 use super::archive::open_archive;
 use super::columns::ArchiveColumns;
 use super::stores::OpenRows;
+
+/// The whole history: the log, and the archive for what was trimmed from it.
+pub fn history(config: &Config, log: Arc<dyn EventLog>) -> Result<Arc<dyn EventLog>> {
+    let sealed = Arc::new(SealedHistory::new(open_archive(config)?));
+    Ok(Arc::new(History { archive: sealed, log }))
+}
+
+/// What is sealed, and nothing of the log.
+pub fn sealed_history(config: &Config) -> Result<Arc<dyn EventLog>> {
+    Ok(Arc::new(Sealed(Arc::new(SealedHistory::new(open_archive(config)?)))))
+}
 
 pub fn engine(
     config: &Config,
@@ -26,9 +37,8 @@ pub fn engine(
     ids: Arc<dyn Ids>,
 ) -> Result<Engine> {
     let archive = open_archive(config)?;
-    let sealed = Arc::new(SealedHistory::new(archive.clone()));
     Ok(Engine {
-        log: Arc::new(History { archive: sealed, log }),
+        log: history(config, log)?,
         rows: stores.rows.clone(),
         generations: stores.generations.clone(),
         sealed: Some(Arc::new(ArchiveColumns(archive))),

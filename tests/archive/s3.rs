@@ -16,6 +16,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+const BROKEN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/xml\r\nconnection: close\r\n\
+    content-length: 52\r\n\r\n<Error><Code>InternalError</Code><Message/></Error> ";
+
 const SLOW_DOWN: &str = "HTTP/1.1 503 Slow Down\r\ncontent-type: application/xml\r\nconnection: close\r\n\
     content-length: 47\r\n\r\n<Error><Code>SlowDown</Code><Message/></Error> ";
 
@@ -28,7 +31,7 @@ fn store(endpoint: &str) -> ArchiveStore {
         path_style: true,
     };
     let patience = Patience {
-        request: Duration::from_secs(5),
+        request: Duration::from_millis(1_500),
         retries: 6,
         total: Duration::from_secs(10),
         first_pause: Duration::from_millis(1),
@@ -78,8 +81,9 @@ async fn sealed(store: &ArchiveStore) -> Vec<domain::RecordedEvent> {
     events
 }
 
-/// Of the connections to the server every third is answered «slow down», and
-/// every third is cut in the middle of what it carries.
+/// Of seven connections to the server one is answered «slow down», one fails,
+/// one is never answered, and the others are cut in the middle of what they
+/// carry, early or late.
 async fn bad_line(upstream: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -90,16 +94,22 @@ async fn bad_line(upstream: String) -> (String, Arc<AtomicUsize>) {
             let number = count.fetch_add(1, Ordering::SeqCst);
             let upstream = upstream.clone();
             tokio::spawn(async move {
-                if number.is_multiple_of(3) {
+                let fate = number % 7;
+                if fate < 3 {
                     let mut head = [0; 4096];
                     let _ = client.read(&mut head).await;
-                    let _ = client.write_all(SLOW_DOWN.as_bytes()).await;
+                    match fate {
+                        0 => drop(client.write_all(SLOW_DOWN.as_bytes()).await),
+                        1 => drop(client.write_all(BROKEN.as_bytes()).await),
+                        // Until the client has had enough.
+                        _ => while client.read(&mut head).await.is_ok_and(|n| n > 0) {},
+                    }
                     return;
                 }
                 let Ok(server) = TcpStream::connect(upstream.trim_start_matches("http://")).await else {
                     return;
                 };
-                let most = if number % 3 == 1 { 9_000 } else { 70_000 };
+                let most = if fate == 3 { 9_000 } else { 70_000 };
                 let (from_client, mut to_client) = client.into_split();
                 let (mut from_server, mut to_server) = server.into_split();
                 let mut limited = from_client.take(most);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use async_nats::jetstream;
+use daybook_tests::cli::Cli;
 use daybook_tests::nats::Nats;
 use daybook_tests::server::{Server, binary};
 use daybook_tests::skip;
@@ -60,6 +61,38 @@ async fn what_is_wrong_is_told_and_refilled() {
     let (code, verdict) = site.answer(&["refill"]);
     assert_eq!((code, &verdict["wrong"], &verdict["compared"]), (Some(0), &json!(0), &status["head"]));
     assert_eq!(site.answer(&["verify"]).0, Some(0));
+
+    // Somebody else publishes where the next event belongs.
+    let stranger = context.publish("events.acme.taps.band.tapped", "{}".into()).await.unwrap().await.unwrap();
+    let (code, status) = site.answer(&["status"]);
+    let first = stranger.sequence;
+    assert_eq!((code, &status["wrong"]["first"]), (Some(4), &json!(first)), "{status}");
+    let said = String::from_utf8(site.bus(&["status"]).stderr).unwrap();
+    assert!(said.contains("until `daybook bus refill`"), "{said}");
+    assert_eq!(site.answer(&["refill"]).0, Some(0));
+    assert_eq!(site.answer(&["status"]).0, Some(0));
+
+    // A trimmed log is filled up from the archive.
+    let cli = Cli::new(data.path(), &[]).unwrap();
+    let projections = cli.output(&["projections"]).stdout;
+    assert!(!String::from_utf8(projections).unwrap().contains("relay"), "it is no projection");
+    taps(&cli, 30).await;
+    cli.json(&["archive", "run"], 0);
+    assert!(cli.json(&["archive", "trim"], 0)["dropped"].as_u64().unwrap() >= 29);
+    let (code, verdict) = site.answer(&["refill", "--force"]);
+    assert_eq!((code, &verdict["wrong"], &verdict["first"]), (Some(0), &json!(0), &json!(1)), "{verdict}");
+    assert_eq!(site.answer(&["verify"]).0, Some(0));
+}
+
+async fn taps(cli: &Cli, count: usize) {
+    let server = cli.serve();
+    let band = server.post("/v1/bands/x1/register", &json!({"event_id": "b1"})).await.unwrap();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for _ in 0..count {
+        let tap = client.get(format!("{}/e?bandId=x1", server.url)).header("Daybook-Ack", "log");
+        tap.header("Daybook-At-Least", band["position"].as_u64().unwrap()).send().await.unwrap();
+    }
+    server.stop().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line as people and scripts use it.
 
 mod bus;
+mod compare;
 mod sql;
 
 use std::path::Path;

@@ -1,12 +1,14 @@
 //! What tests start and share: databases of their own, servers, clients.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod facts;
 pub mod nats;
 pub mod postgres;
 pub mod process;
+pub mod rebuilt;
 pub mod s3;
 pub mod server;
 pub mod torture;

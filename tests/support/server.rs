@@ -14,6 +14,8 @@ pub const KEY: &str = "test-key";
 pub struct Server {
     pub url: String,
     child: Child,
+    data: PathBuf,
+    settings: Vec<(String, String)>,
 }
 
 /// The binary under test: `DAYBOOK_BIN`, or the one that cargo put beside the
@@ -57,7 +59,8 @@ impl Server {
         let stdout = child.stdout.take().context("the server's output")?;
         for line in BufReader::new(stdout).lines() {
             if let Some(url) = line?.strip_prefix("listening on ") {
-                return Ok(Self { url: url.to_owned(), child });
+                let settings = settings.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+                return Ok(Self { url: url.to_owned(), child, data: data.into(), settings });
             }
         }
         let status = child.wait()?;
@@ -74,7 +77,18 @@ impl Server {
     }
 
     /// SIGTERM, and waits until the server has finished what it had begun.
+    /// Fails if a rebuild does not come to the rows that it left.
     pub fn stop(mut self) -> Result<()> {
+        self.end()?;
+        crate::rebuilt::check(&self.data, &self.settings).context("after the server was stopped")
+    }
+
+    /// As [`Server::stop`], where the rows are not what the log says on purpose.
+    pub fn stop_unchecked(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         let status = self.child.wait()?;
         if !status.success() {

@@ -117,6 +117,10 @@ pub struct Ring {
     pub leaf: Option<[u8; 32]>,
 }
 
+/// The relay's lease and checkpoint in the row store: no projection, and no
+/// rows.
+pub const RELAY: &str = "relay";
+
 /// The topic of the log's head.
 pub const LOG: &str = "log";
 

@@ -29,6 +29,11 @@ use step::Folding;
 /// What is kept in memory unless somebody says otherwise.
 pub const MEMORY: usize = 512 << 20;
 
+/// Of the memory, for each event of a page: some pages are in memory at once,
+/// and each event may make some rows.
+const BYTES_PER_EVENT: usize = 16 << 10;
+const MIN_PAGE: usize = 250;
+
 #[derive(Debug, Clone)]
 pub struct Options {
     pub owner: String,
@@ -56,6 +61,14 @@ impl Options {
             columns_from: 50_000,
             left_out_of: None,
         }
+    }
+
+    /// Bounds the memory. Pages wait to be folded beside the rows, and a whole
+    /// one is folded before rows are written: with little memory they are small.
+    pub fn within(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self.page = (bytes / BYTES_PER_EVENT).clamp(MIN_PAGE, self.page);
+        self
     }
 }
 

@@ -23,6 +23,7 @@ pub use paths::SORT;
 
 use std::io::Write;
 
+use domain::TenantId;
 use domain::ports::rows::{RowsError, RowsSnapshot};
 use projections::chart::Chart;
 
@@ -43,11 +44,13 @@ pub struct Options {
     /// Examples for each member.
     pub examples: usize,
     pub chart: Option<Chart>,
+    /// Rows of other tenants are counted and nothing else is told of them.
+    pub tenant: Option<TenantId>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { top: 20, examples: 3, chart: None }
+        Self { top: 20, examples: 3, chart: None, tenant: None }
     }
 }
 
@@ -96,6 +99,7 @@ struct Comparer {
     old: Checksum,
     new: Checksum,
     tables: Vec<TableDifference>,
+    elsewhere: Option<Elsewhere>,
     fields: Fields,
     top: Top,
     chart: Option<Charting>,
@@ -108,6 +112,7 @@ impl Comparer {
             old: Checksum::default(),
             new: Checksum::default(),
             tables: Vec::new(),
+            elsewhere: options.tenant.as_ref().map(|_| Elsewhere::default()),
             fields: Fields::new(options.examples.min(MAX_TOP)),
             top: Top::new(options.top.min(MAX_TOP)),
             chart: options.chart.map(Charting::new),
@@ -146,22 +151,28 @@ impl Comparer {
             docs[i] = Some(doc);
         }
         let [old, new] = [docs[0].as_ref(), docs[1].as_ref()];
-        for (side, hash, rows) in
-            [(&mut self.old, hashes[0], &mut table.old_rows), (&mut self.new, hashes[1], &mut table.new_rows)]
-        {
+        for (side, hash) in [(&mut self.old, hashes[0]), (&mut self.new, hashes[1])] {
             if let Some(hash) = hash {
                 side.absorb(name, hash);
-                *rows += 1;
             }
-        }
-        if let Some(chart) = &mut self.chart {
-            chart.row(name, &pair, old, new);
         }
         let kind = match hashes {
             [None, _] => Some(Kind::Added),
             [_, None] => Some(Kind::Removed),
             [a, b] => (a != b).then_some(Kind::Changed),
         };
+        if let (Some(told), Some(elsewhere)) = (&self.options.tenant, &mut self.elsewhere) {
+            let row = pair.0.as_ref().or(pair.1.as_ref());
+            if row.is_some_and(|r| r.row.tenant != *told) {
+                elsewhere.count(kind);
+                return Ok(());
+            }
+        }
+        table.old_rows += u64::from(hashes[0].is_some());
+        table.new_rows += u64::from(hashes[1].is_some());
+        if let Some(chart) = &mut self.chart {
+            chart.row(name, &pair, old, new);
+        }
         let changes = self.fields.row(&pair, kind, old, new);
         let Some(kind) = kind else { return Ok(()) };
         match kind {
@@ -208,10 +219,11 @@ impl Comparer {
             projection: new.id.projection.to_string(),
             old: Side::new(old, &self.old),
             new: Side::new(new, &self.new),
-            same: added + removed + changed == 0,
+            same: added + removed + changed + self.elsewhere.map_or(0, |e| e.total()) == 0,
             added,
             removed,
             changed,
+            elsewhere: self.elsewhere,
             tables: self.tables,
             rows,
             rows_left_out,

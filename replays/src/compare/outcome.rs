@@ -3,19 +3,23 @@
 use domain::ports::rows::{Generation, GenerationStatus, ModelId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
+use utoipa::ToSchema;
 
 use crate::checksum::Checksum;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
     pub projection: String,
     pub old: Side,
     pub new: Side,
-    /// Every row is the same on both sides.
+    /// Every row is the same on both sides, those elsewhere included.
     pub same: bool,
     pub added: u64,
     pub removed: u64,
     pub changed: u64,
+    /// Rows that are not counted above and not told: other tenants'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
     pub tables: Vec<TableDifference>,
     /// Rows that differ, those with the largest difference of a number first.
     pub rows: Vec<RowDifference>,
@@ -25,10 +29,36 @@ pub struct Comparison {
     pub chart: Option<Charted>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How many rows of other tenants differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Elsewhere {
+    pub added: u64,
+    pub removed: u64,
+    pub changed: u64,
+}
+
+impl Elsewhere {
+    pub fn total(self) -> u64 {
+        self.added + self.removed + self.changed
+    }
+
+    pub fn count(&mut self, kind: Option<Kind>) {
+        match kind {
+            Some(Kind::Added) => self.added += 1,
+            Some(Kind::Removed) => self.removed += 1,
+            Some(Kind::Changed) => self.changed += 1,
+            None => {}
+        }
+    }
+}
+
+/// Of all tenants' rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Side {
     pub generation: u32,
+    #[schema(value_type = Object)]
     pub model: ModelId,
+    #[schema(value_type = String, example = "ready")]
     pub status: GenerationStatus,
     pub position: u64,
     pub dead_letters: u64,
@@ -51,7 +81,7 @@ impl Side {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TableDifference {
     pub table: String,
     pub old_rows: u64,
@@ -71,7 +101,7 @@ impl TableDifference {
 }
 
 /// A member of a table's documents, by its path: `modes.live`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FieldDifference {
     pub field: String,
     /// Rows on both sides in which it differs.
@@ -88,17 +118,20 @@ pub struct FieldDifference {
 }
 
 /// Over all rows, those on one side only included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Total {
+    #[schema(value_type = f64)]
     pub old: Number,
+    #[schema(value_type = f64)]
     pub new: Number,
+    #[schema(value_type = f64)]
     pub difference: Number,
     /// Of the old total; none if that is zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Example {
     pub tenant: String,
     pub key: String,
@@ -107,20 +140,23 @@ pub struct Example {
 }
 
 /// A value that differs. One that was or is missing is left out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "present")]
+    #[schema(required = false)]
     pub old: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "present")]
+    #[schema(required = false)]
     pub new: Option<Value>,
     /// Of numbers, one that is missing being zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
     pub difference: Option<Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Added,
@@ -138,7 +174,7 @@ impl Kind {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RowDifference {
     pub table: String,
     pub tenant: String,
@@ -154,7 +190,7 @@ pub struct RowDifference {
     pub events: Option<Behind>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FieldChange {
     pub field: String,
     #[serde(flatten)]
@@ -162,14 +198,14 @@ pub struct FieldChange {
 }
 
 /// Positions of the events that changed a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Behind {
     /// The first of them.
     pub positions: Vec<u64>,
     pub count: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Charted {
     pub title: String,
     /// What `y` is called.
@@ -181,13 +217,14 @@ pub struct Charted {
     pub series_left_out: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Series {
     pub tenant: String,
     pub name: String,
     /// How far apart two points are at least.
     pub step: f64,
     /// x, old y, new y; ascending in x.
+    #[schema(value_type = Vec<[f64; 3]>)]
     pub points: Vec<(f64, f64, f64)>,
 }
 

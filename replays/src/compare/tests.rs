@@ -162,6 +162,27 @@ async fn rows_and_members_that_differ_are_told() {
 }
 
 #[tokio::test]
+async fn of_other_tenants_rows_only_their_number_is_told() {
+    let mine = ("sums", "a", json!({"taps": 1}));
+    let (mut old, mut new) =
+        (Fake::new(1, std::slice::from_ref(&mine)), Fake::new(2, std::slice::from_ref(&mine)));
+    let sums = |tenant: &str, key: &str| ("sums".to_owned(), row(tenant, key));
+    old.rows.insert(sums("rival", "secret"), (None, r#"{"taps":5}"#.into()));
+    new.rows.insert(sums("rival", "secret"), (None, r#"{"taps":7}"#.into()));
+    new.rows.insert(sums("rival", "more"), (None, r#"{"taps":1}"#.into()));
+    let acme = Options { tenant: Some(TenantId::new("acme").unwrap()), ..Options::default() };
+    let (found, lines) = compared(&mut old, &mut new, acme).await;
+    assert_eq!(found.elsewhere, Some(Elsewhere { added: 1, removed: 0, changed: 1 }));
+    assert!(!found.same && found.changed + found.added + found.removed == 0 && lines.is_empty());
+    assert_eq!((found.tables[0].new_rows, found.new.rows), (1, 3));
+    assert!(!serde_json::to_string(&found).unwrap().contains("secret"));
+    let rival = Options { tenant: Some(TenantId::new("rival").unwrap()), ..Options::default() };
+    let (found, lines) = compared(&mut old, &mut new, rival).await;
+    assert_eq!((found.added, found.changed, found.elsewhere), (1, 1, Some(Elsewhere::default())));
+    assert_eq!(lines.len(), 2);
+}
+
+#[tokio::test]
 async fn a_sort_key_that_differs_is_a_change() {
     let mut old = Fake::new(1, &[("a", "k", json!({"x": 1}))]);
     let mut new = Fake::new(2, &[("a", "k", json!({"x": 1}))]);
@@ -204,7 +225,7 @@ async fn everything_told_has_a_bound() {
         let rows: Vec<_> = rows.iter().map(|(t, k, d)| (*t, k.as_str(), d.clone())).collect();
         Fake { most: 5_000, ..Fake::new(number, &rows) }
     };
-    let options = Options { top: 7, examples: 2, chart: None };
+    let options = Options { top: 7, examples: 2, ..Options::default() };
     let (found, lines) = compared(&mut fake(1, 0), &mut fake(2, 3), options).await;
     assert_eq!((found.changed, lines.len()), (1_500, 1_500));
     assert_eq!((found.rows.len(), found.rows_left_out), (7, 1_493));

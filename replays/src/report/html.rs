@@ -75,6 +75,9 @@ fn verdict(out: &mut String, c: &Comparison) -> fmt::Result {
         }
         out.write_str("</ul>\n")?;
     }
+    if let Some(n) = c.elsewhere.map(|e| e.total()).filter(|n| *n > 0) {
+        writeln!(out, "<p class=\"note\">{} rows of other tenants differ as well.</p>", count(n))?;
+    }
     if c.old.position != c.new.position {
         out.write_str("<p class=\"note\">The positions differ: so may the rows for that alone.</p>\n")?;
     }

@@ -72,6 +72,7 @@ fn comparison() -> Comparison {
         added: 1,
         removed: 0,
         changed: 3,
+        elsewhere: Some(Elsewhere { changed: 2, ..Elsewhere::default() }),
         tables: vec![TableDifference {
             table: "sums".into(),
             fields,
@@ -133,6 +134,7 @@ fn the_same_is_said_in_one_line() {
         same: true,
         added: 0,
         changed: 0,
+        elsewhere: None,
         tables: vec![],
         rows: vec![],
         rows_left_out: 0,

@@ -27,7 +27,12 @@ fn write(out: &mut String, c: &Comparison) -> std::fmt::Result {
         return writeln!(out, "\nThe same: every row of every table.");
     }
     let [added, removed, changed] = [c.added, c.removed, c.changed].map(count);
-    writeln!(out, "\nDifferent: {changed} rows changed, {added} added, {removed} removed.\n")?;
+    writeln!(out, "\nDifferent: {changed} rows changed, {added} added, {removed} removed.")?;
+    if let Some(other) = c.elsewhere {
+        let [added, removed, changed] = [other.added, other.removed, other.changed].map(count);
+        writeln!(out, "Of other tenants: {changed} rows changed, {added} added, {removed} removed.")?;
+    }
+    writeln!(out)?;
     tables(out, &c.tables)?;
     for table in c.tables.iter().filter(|t| !t.fields.is_empty()) {
         fields(out, table)?;

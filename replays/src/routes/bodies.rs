@@ -40,6 +40,24 @@ pub struct OfGeneration {
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// The newest that is ready unless told.
+    pub generation: Option<u32>,
+    /// The live one unless told.
+    pub against: Option<u32>,
+    /// Rows told, those with the largest differences: 20 unless told, 1,000 at
+    /// most.
+    pub top: Option<usize>,
+    /// Name the positions of the events behind these rows.
+    #[serde(default)]
+    pub explain: bool,
+    /// How long to wait for the rows to get to one position: 10 unless told,
+    /// 300 at most.
+    pub wait_seconds: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Promote {
     /// The newest that is ready unless told.
     pub generation: Option<u32>,

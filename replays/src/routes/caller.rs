@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use daybook_http::auth::Role;
 use daybook_http::{CorrelationId, IdempotencyKey, Kind, Principal, Problem};
+use domain::TenantId;
 use domain::ports::rows::RowsError;
 use projections::ModelError;
 use sha2::{Digest, Sha256};
@@ -50,6 +51,12 @@ impl Caller {
             correlation_id: self.correlation_id,
             key: self.key.map(|key| RequestKey { tenant, key, request_hash }),
         })
+    }
+
+    /// Whose rows may be told: everybody's to the installation's own keys,
+    /// otherwise the caller's.
+    pub fn may_see(&self) -> Option<TenantId> {
+        (self.principal.tenant != TenantId::system()).then(|| self.principal.tenant.clone())
     }
 
     /// For what may be repeated without one.

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use infra_runtime::Config;
 use replays::comparing;
 use replays::models::model_id;
 use replays::status::{GenerationStatusBody, ReplayStatus, VerifiedBody};
-use replays::{Decided, Runner};
+use replays::{Decided, Engine, Runner};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ use crate::cli::reach::{Direct, Reach, parameters};
 /// Between two looks at the progress of a build.
 const LOOK: Duration = Duration::from_millis(200);
 
-pub async fn act(reach: &Reach, what: What, out: &mut Output) -> Result<u8> {
+pub async fn act(reach: &Reach, what: What, config: &Config, out: &mut Output) -> Result<u8> {
     match what {
         What::Status { projection } => {
             for status in statuses(reach, projection.as_deref()).await? {
@@ -61,11 +62,16 @@ pub async fn act(reach: &Reach, what: What, out: &mut Output) -> Result<u8> {
         }
         What::Compare { projection, generation, against, top, explain, ndjson, html, wait } => {
             let wait = Duration::from_secs(wait.into());
-            let ask = comparing::Ask { generation, against, top, explain, lines: None, wait };
+            let ask = comparing::Ask { generation, against, top, explain, lines: None, wait, tenant: None };
             return super::compare::compare(reach, &projection, ask, ndjson, html, out).await;
         }
         What::Prune { projection, generation } => prune(reach, &projection, generation, out).await?,
-        What::Verify { projection, generation } => return verify(reach, &projection, generation, out).await,
+        What::Verify { projection, generation, from_archive: false } => {
+            return verify(reach, &projection, generation, out).await;
+        }
+        What::Verify { projection, generation, from_archive: true } => {
+            return verify_sealed(reach, &projection, generation, config, out).await;
+        }
         What::Skip { projection, position, reason } => {
             let decided = match reach {
                 Reach::Direct(d) => d.engine.skip(&projection, position, &reason, &d.by).await?,
@@ -80,7 +86,7 @@ pub async fn act(reach: &Reach, what: What, out: &mut Output) -> Result<u8> {
     Ok(exit::OK)
 }
 
-async fn post<T: serde::de::DeserializeOwned>(
+pub async fn post<T: serde::de::DeserializeOwned>(
     reach: &Reach,
     projection: &str,
     verb: &str,
@@ -198,7 +204,7 @@ async fn followed(
 }
 
 async fn watch(reach: &Reach, projection: &str, number: u32) -> Result<GenerationStatusBody> {
-    let mut bar = Bar::events("building");
+    let (mut bar, mut told) = (Bar::events("building"), None);
     loop {
         let status = status(reach, projection).await?;
         let found = status.generations.into_iter().find(|g| g.generation == number);
@@ -206,6 +212,13 @@ async fn watch(reach: &Reach, projection: &str, number: u32) -> Result<Generatio
         let goal = generation.target.or(generation.at).unwrap_or(status.head);
         let detail = generation.rate.map(|r| format!("{r:.0}/s")).unwrap_or_default();
         bar.set(generation.folded.unwrap_or(generation.position), goal, &detail);
+        if generation.error != told {
+            // It is tried again, for ever; what is in the way may be put right meanwhile.
+            if let Some(error) = &generation.error {
+                bar.say(&format!("broken off, trying again: {error}"));
+            }
+            told = generation.error.clone();
+        }
         if generation.status != "building" {
             bar.finish();
             return Ok(generation);
@@ -272,6 +285,22 @@ async fn verify(reach: &Reach, projection: &str, number: Option<u32>, out: &mut 
         Reach::Direct(d) => d.engine.verify(projection, number, &d.by).await?.into(),
         Reach::Server(_) => post(reach, projection, "verify", of(number)).await?,
     };
+    print::verified(projection, &verified, out)?;
+    Ok(if verified.same { exit::OK } else { exit::DISAGREES })
+}
+
+async fn verify_sealed(
+    reach: &Reach,
+    projection: &str,
+    number: Option<u32>,
+    config: &Config,
+    out: &mut Output,
+) -> Result<u8> {
+    let Reach::Direct(direct) = reach else {
+        bail!("--from-archive works on the database: leave --server out")
+    };
+    let engine = Engine { log: crate::wiring::sealed_history(config)?, ..direct.engine.clone() };
+    let verified: VerifiedBody = engine.reproduce(projection, number).await?.into();
     print::verified(projection, &verified, out)?;
     Ok(if verified.same { exit::OK } else { exit::DISAGREES })
 }

@@ -102,6 +102,9 @@ enum What {
         projection: String,
         /// The live one unless named
         generation: Option<u32>,
+        /// Read nothing from the log and record nothing: what is sealed must come to the same rows
+        #[arg(long)]
+        from_archive: bool,
     },
     /// Leave an event out that does not fold, now and in later builds
     Skip {
@@ -121,7 +124,7 @@ enum What {
 
 pub async fn run(args: Replay, config: &Config, out: &mut Output) -> Result<u8> {
     let reach = Reach::open(&args.server, config).await?;
-    let done = act::act(&reach, args.what, out).await;
+    let done = act::act(&reach, args.what, config, out).await;
     reach.close().await;
     done
 }

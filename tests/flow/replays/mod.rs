@@ -1,6 +1,7 @@
 //! Generations beside each other, on every store.
 
 mod kills;
+mod memory;
 mod poison;
 mod refusals;
 mod server;

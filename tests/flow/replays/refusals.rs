@@ -42,6 +42,29 @@ async fn what_makes_no_sense_is_refused() {
     assert!(matches!(nobody, ReplayError::Rejected(Rejection::NotFound)), "{nobody}");
 }
 
+/// Rows of a view that a release took out of the code.
+#[tokio::test]
+async fn a_projection_that_is_gone_is_shown_and_can_be_pruned() {
+    for bed in beds().await {
+        let bed = bed.opened().await;
+        let tables = &[TableSpec { name: "old_rows", sorted: false, columns: &[] }];
+        bed.engine.rows.open("old_view", &ModelId::new("old", 1), tables).await.unwrap();
+        let keeper = bed.keeper();
+        let (engine, by) = (&bed.engine, &bed.by);
+        for model in [None, Some(ModelId::new("old", 1))] {
+            let refused = engine.build("old_view", model, None, by).await.unwrap_err();
+            assert!(matches!(refused, ReplayError::UnknownProjection(_)), "{}: {refused}", bed.what);
+        }
+        let refused = engine.verify("old_view", None, by).await.unwrap_err();
+        assert!(matches!(refused, ReplayError::UnknownProjection(_)), "{}: {refused}", bed.what);
+        assert_eq!(engine.status("old_view").await.unwrap().generations.len(), 1);
+        // It holds up nobody else.
+        bed.taps(0..20).await;
+        bed.built(&other_model()).await;
+        keeper.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_log_without_taps_is_built_at_once() {
     for bed in beds().await {

@@ -141,6 +141,8 @@ fn on_the_command_line(cli: &Cli<'_>, server: &Server) {
     std::fs::write(cli.data.join("bad.json"), r#"{"session_gap": 60}"#).unwrap();
     cli.json(&["model", "set", "tap_analytics", "bots@2", "--params", "bad.json"], 2);
     cli.json(&["model", "set", "tap_analytics", "bots@9"], 2);
+    std::fs::write(cli.data.join("torn.json"), r#"{"session_gap_seconds": "#).unwrap();
+    cli.json(&["model", "set", "tap_analytics", "bots@2", "--params", "torn.json"], 2);
     cli.json(&["replay", "build", "eaters"], 3);
     cli.json(&["replay", "rollback", "tap_analytics", "--server", &server.url, "--key", KEY], 1);
     let set = cli.json(&["model", "set", "tap_analytics", "bots@2", "--params", "p.json"], 0);

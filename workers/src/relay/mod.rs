@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The relay's row in the registry of generations: a lease and a checkpoint
 /// without tables.
-pub const NAME: &str = "relay";
+pub const NAME: &str = bus::RELAY;
 
 /// Newest messages that a relay without a checkpoint compares.
 const LOOK_BACK: u64 = 10_000;
