@@ -1,5 +1,6 @@
 //! The log's Merkle tree, for those who sign it, serve it and prove from it.
-//! The log moves it with every append; see [`crate::tree`] for what stands in it.
+//! The log is to move it with every append, which none does yet; see
+//! [`crate::tree`] for what stands in it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
