@@ -108,6 +108,10 @@ pub trait Bulk: Send {
     /// Times that the history has to be folded.
     fn passes(&self) -> usize;
 
+    /// Begins again, with about twice as many passes that take half the
+    /// memory each. False if that is not possible.
+    fn split(&mut self) -> bool;
+
     /// Batches of a type in position order. Returns positions that did not
     /// fold, in the first pass only: they left no trace.
     fn fold(&mut self, batch: Columns) -> Result<Vec<u64>, ApplyError>;

@@ -11,6 +11,8 @@ use domain::ports::rows::{RowKey, RowsError, RowsSnapshot, ScannedRow};
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
+use crate::background;
+
 const PAGE: usize = 10_000;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Checksum {
                 after = Some(last.row.clone());
                 let full = page.len() == PAGE;
                 let name = table.clone();
-                let hashing = tokio::task::spawn_blocking(move || {
+                let hashing = background::run(move || {
                     let mut part = Self::default();
                     page.iter().try_for_each(|row| part.add(&name, row)).map(|()| part)
                 });

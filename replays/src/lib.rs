@@ -5,6 +5,7 @@
 //! them: at once in the process that decides, and by the [`runner`] of every
 //! process with a projector.
 
+mod background;
 pub mod build;
 pub mod checksum;
 pub mod compare;

@@ -34,7 +34,7 @@ impl Sealed for ArchiveColumns {
         let members: Vec<String> = wants.members.iter().map(|m| format!("p_{m}")).collect();
         let mut names = vec![OCCURRED, RECORDED, TENANT];
         names.extend(members.iter().map(String::as_str));
-        let scan = Scan::new(&[wants.event_type], &names).dictionaries();
+        let scan = Scan::new(&[wants.event_type], &names).dictionaries().in_background();
         let chunks = self.0.scan(&manifest, &scan);
         Ok(Box::new(Reader { chunks, wants, members, through, ended: false }))
     }

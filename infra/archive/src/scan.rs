@@ -34,13 +34,22 @@ pub struct Scan {
     pub threads: usize,
     /// Texts that repeat as dictionaries (`Int32` to `Utf8`).
     pub dictionaries: bool,
+    /// Decoded on threads that get the time nobody else wants.
+    pub background: bool,
 }
 
 impl Scan {
     pub fn new(types: &[&str], columns: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { types: owned(types), columns: owned(columns), after: 0, threads, dictionaries: false }
+        Self {
+            types: owned(types),
+            columns: owned(columns),
+            after: 0,
+            threads,
+            dictionaries: false,
+            background: false,
+        }
     }
 
     pub fn after(self, after: u64) -> Self {
@@ -49,6 +58,10 @@ impl Scan {
 
     pub fn dictionaries(self) -> Self {
         Self { dictionaries: true, ..self }
+    }
+
+    pub fn in_background(self) -> Self {
+        Self { background: true, ..self }
     }
 }
 
@@ -126,7 +139,8 @@ impl ArchiveStore {
     }
 
     fn batches(self, segments: Vec<Segment>, columns: Arc<[String]>, scan: &Scan) -> Batches {
-        let (after, threads, dictionaries) = (scan.after, scan.threads.max(1), scan.dictionaries);
+        let (after, threads) = (scan.after, scan.threads.max(1));
+        let how = How { dictionaries: scan.dictionaries, background: scan.background };
         let store = self.clone();
         let files = futures::stream::iter(segments)
             .map(move |segment| {
@@ -148,7 +162,7 @@ impl ArchiveStore {
             .map_ok(move |(file, group)| {
                 let (store, columns) = (self.clone(), columns.clone());
                 // On tasks of their own, so that they run ahead of the consumer.
-                let task = tokio::spawn(row_group(store, file, group, columns, dictionaries));
+                let task = tokio::spawn(row_group(store, file, group, columns, how));
                 let task = AbortOnDropHandle::new(task);
                 async move { task.await.unwrap_or_else(|e| Err(ArchiveError::Unavailable(e.to_string()))) }
             })
@@ -172,6 +186,12 @@ fn past(batch: &RecordBatch, after: u64) -> Option<RecordBatch> {
     (rest > 0).then(|| batch.slice(skip, rest))
 }
 
+#[derive(Clone, Copy)]
+struct How {
+    dictionaries: bool,
+    background: bool,
+}
+
 type Decoded = mpsc::Receiver<Result<RecordBatch, ArchiveError>>;
 
 /// Fetches a row group and starts to decode it on a thread of its own.
@@ -180,16 +200,16 @@ async fn row_group(
     file: Arc<SegmentFile>,
     group: usize,
     columns: Arc<[String]>,
-    dictionaries: bool,
+    how: How,
 ) -> Result<Decoded, ArchiveError> {
     let wide = columns.iter().any(|c| c == "payload") || stale::is(&file, &columns);
     let ready = if wide { READY_WIDE } else { READY_BATCHES };
     let fetched = match stale::is(&file, &columns) {
         true => file.fetch(&store, group, &stale::needs(), false).await?,
-        false => file.fetch(&store, group, &columns, dictionaries).await?,
+        false => file.fetch(&store, group, &columns, how.dictionaries).await?,
     };
     let (sender, receiver) = mpsc::channel(ready);
-    tokio::task::spawn_blocking(move || {
+    let decode = move || {
         let batches = match fetched.decode() {
             Ok(batches) => batches,
             Err(error) => {
@@ -200,7 +220,7 @@ async fn row_group(
         };
         for batch in batches {
             let batch = match stale::is(&file, &columns) {
-                true => batch.and_then(|b| stale::renew(&b, &file.segment, &columns, dictionaries)),
+                true => batch.and_then(|b| stale::renew(&b, &file.segment, &columns, how.dictionaries)),
                 false => batch,
             };
             let failed = batch.is_err();
@@ -208,8 +228,26 @@ async fn row_group(
                 return;
             }
         }
-    });
+    };
+    if !how.background {
+        tokio::task::spawn_blocking(decode);
+        return Ok(receiver);
+    }
+    let work = move || {
+        yield_to_others();
+        decode();
+    };
+    let thread = std::thread::Builder::new().name("scan".into()).spawn(work);
+    thread.map_err(|e| ArchiveError::Unavailable(format!("no thread to decode on: {e}")))?;
     Ok(receiver)
+}
+
+fn yield_to_others() {
+    // The priority of the calling thread alone; 10 is a tenth of the others' weight.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!(%error, "a scan competes with requests");
+    }
 }
 
 impl Chunks {

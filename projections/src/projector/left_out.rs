@@ -58,6 +58,10 @@ impl LeftOut {
         self.positions.is_empty()
     }
 
+    pub fn positions(&self) -> &BTreeSet<u64> {
+        &self.positions
+    }
+
     pub fn contains(&self, position: u64) -> bool {
         self.positions.contains(&position)
     }

@@ -1,16 +1,17 @@
-//! The sealed part of history, folded from columns.
+//! History folded from columns: what is sealed from those of the archive, what
+//! follows it in the log from columns that are decoded on all cores.
 //!
 //! Nothing is written before all of it is folded, except in histories so long
 //! that they are folded in parts. A build that dies in here begins again: this
 //! is the fast part. What columns cannot fold is left to events, one by one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::RecordedEvent;
 use domain::ports::log::ReadFilter;
 use domain::ports::rows::{Commit, DeadLetter, Lease, RowsError, TableChanges};
 use projections::board::Progress;
-use projections::bulk::{Batches, Bulk, Columns, Sealed, Wants};
+use projections::bulk::{Batches, Bulk, Columns, Extent, Wants};
 use projections::projector::{LeftOut, attempt, letter};
 use projections::working_set::{Bounds, Fetch};
 use projections::{ApplyError, Projection, Rows};
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Builder;
+use super::decode::Decoder;
+use crate::background;
 use crate::error::ReplayError;
 
 /// Batches that wait to be folded, and chunks of rows that wait to be written.
@@ -39,9 +42,17 @@ pub enum Ended {
     Stopped,
 }
 
+/// Positions that are folded.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    /// From the archive up to here,
+    sealed: u64,
+    /// from the log up to here.
+    through: u64,
+}
+
 pub struct FromColumns<'a> {
     pub builder: &'a Builder,
-    pub source: &'a dyn Sealed,
     pub projection: Arc<dyn Projection>,
     pub progress: Arc<Progress>,
     pub lease: Lease,
@@ -53,6 +64,8 @@ enum Halted {
     Stop,
     /// Events have to decide; the reason is for the log.
     Unfit(String),
+    /// More bytes than it may take.
+    Memory(usize),
     Error(ReplayError),
 }
 
@@ -67,58 +80,96 @@ impl<E: Into<ReplayError>> From<E> for Halted {
 }
 
 impl FromColumns<'_> {
-    /// Folds what is sealed, up to `at` if that comes first.
+    /// Folds what is sealed and what follows it, up to `at` if that comes first.
     pub async fn run(&self, at: Option<u64>) -> Result<Ended, ReplayError> {
-        let extent = match self.source.extent(self.projection.event_types()).await {
-            Ok(extent) => extent,
-            Err(error) => {
-                tracing::warn!(generation = %self.lease.generation, %error, "the archive is not to be read");
-                return Ok(Ended::Skipped);
-            }
-        };
-        let through = at.unwrap_or(u64::MAX).min(extent.through);
-        if extent.events < self.builder.options.columns_from || self.lease.position > 0 {
+        if self.lease.position > 0 {
             return Ok(Ended::Skipped);
         }
-        let Some(bulk) = self.projection.bulk(extent.events) else { return Ok(Ended::Skipped) };
-        self.progress.set(|a| a.target = Some(through));
-        match self.fold(bulk, through).await {
-            Ok(events) => Ok(Ended::At { position: through, events }),
+        let (extent, reach) = self.reach(at).await?;
+        let events = extent.events + (reach.through - reach.sealed);
+        if events < self.builder.options.columns_from {
+            return Ok(Ended::Skipped);
+        }
+        let Some(bulk) = self.projection.bulk(events) else { return Ok(Ended::Skipped) };
+        self.progress.set(|a| a.target = Some(reach.through));
+        match self.fold(bulk, reach).await {
+            Ok(events) => Ok(Ended::At { position: reach.through, events }),
             Err(Halted::Stop) => Ok(Ended::Stopped),
             Err(Halted::Error(error)) => Err(error),
-            Err(Halted::Unfit(reason)) => {
-                tracing::info!(generation = %self.lease.generation, reason, "folding events instead of columns");
-                self.clear().await?;
-                Ok(Ended::Skipped)
+            Err(Halted::Memory(bytes)) => {
+                self.skip(&format!("{bytes} bytes are more than it may take")).await
             }
+            Err(Halted::Unfit(reason)) => self.skip(&reason).await,
         }
     }
 
-    async fn fold(&self, bulk: Box<dyn Bulk>, through: u64) -> Result<u64, Halted> {
+    async fn skip(&self, reason: &str) -> Result<Ended, ReplayError> {
+        tracing::info!(generation = %self.lease.generation, reason, "folding events instead of columns");
         self.clear().await?;
+        Ok(Ended::Skipped)
+    }
+
+    /// What there is to fold.
+    async fn reach(&self, at: Option<u64>) -> Result<(Extent, Reach), ReplayError> {
+        let extent = match &self.builder.sealed {
+            None => Extent::default(),
+            Some(sealed) => match sealed.extent(self.projection.event_types()).await {
+                Ok(extent) => extent,
+                Err(error) => {
+                    tracing::warn!(generation = %self.lease.generation, %error, "the archive is not to be read");
+                    Extent::default()
+                }
+            },
+        };
+        let head = self.builder.log.head().await?.position;
+        let target = at.unwrap_or(head).min(head);
+        let sealed = extent.through.min(target);
+        let all = target - sealed <= self.builder.options.columns_of_log;
+        Ok((extent, Reach { sealed, through: if all { target } else { sealed } }))
+    }
+
+    async fn fold(&self, bulk: Box<dyn Bulk>, reach: Reach) -> Result<u64, Halted> {
         let left_out = {
             let of = self.builder.options.left_out_of.as_ref().unwrap_or(&self.lease.generation);
             LeftOut::read(&*self.builder.log, of).await?
         };
-        let (mut events, mut broken) = (0, Vec::new());
-        let (passes, wants) = (bulk.passes(), bulk.wants());
         let bulk = Arc::new(Mutex::new(bulk));
+        loop {
+            match self.passes(&bulk, reach, &left_out).await {
+                Err(Halted::Memory(bytes)) if locked(&bulk).split() => {
+                    let passes = locked(&bulk).passes();
+                    tracing::info!(generation = %self.lease.generation, bytes, passes, "folding in smaller parts");
+                    self.progress.set(|a| a.events = 0);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn passes(&self, bulk: &Held, reach: Reach, left_out: &LeftOut) -> Result<u64, Halted> {
+        self.clear().await?;
+        let (mut events, mut broken) = (0, Vec::new());
+        let (passes, wants) = (locked(bulk).passes(), locked(bulk).wants());
         for pass in 0..passes {
             for wants in wants {
-                let (count, failed) = self.columns(&bulk, *wants, through, &left_out).await?;
+                let (count, failed) = self.columns(bulk, *wants, reach.sealed, left_out).await?;
                 events += if pass == 0 { count } else { 0 };
                 broken.extend(failed);
-                if broken.len() > MAX_FAILURES {
-                    return Err(Halted::Unfit("many events fail".into()));
-                }
             }
             if pass == 0 {
-                events += self.events(&bulk, wants, through, &left_out).await?;
+                events += self.events(bulk, wants, reach.sealed, left_out).await?;
             }
-            self.write(&bulk).await?;
+            let (count, failed) = self.log(bulk, wants, reach, left_out, pass == 0).await?;
+            events += if pass == 0 { count } else { 0 };
+            broken.extend(failed);
+            if broken.len() > MAX_FAILURES {
+                return Err(Halted::Unfit("many events fail".into()));
+            }
+            self.write(bulk).await?;
         }
+        broken.sort_unstable();
         let parked = self.letters(&broken).await?;
-        self.commit(through, Vec::new(), parked).await?;
+        self.commit(reach.through, Vec::new(), parked).await?;
         Ok(events)
     }
 
@@ -130,7 +181,10 @@ impl FromColumns<'_> {
         through: u64,
         left_out: &LeftOut,
     ) -> Result<(u64, Vec<u64>), Halted> {
-        let mut batches = ahead(self.source.read(wants, through).await?);
+        let Some(sealed) = self.builder.sealed.as_ref().filter(|_| through > 0) else {
+            return Ok((0, Vec::new()));
+        };
+        let mut batches = ahead(sealed.read(wants, through).await?);
         let (mut events, mut broken) = (0, Vec::new());
         while let Some(batch) = batches.0.recv().await {
             let mut batch = batch?;
@@ -145,16 +199,56 @@ impl FromColumns<'_> {
             let (failed, memory) = blocking(bulk, move |bulk| Ok((bulk.fold(batch)?, bulk.memory()))).await?;
             events += count;
             broken.extend(failed);
-            self.progress.set(|a| {
-                a.folded = last.or(a.folded);
-                a.events += count;
-                a.memory = memory as u64;
-            });
-            if memory > self.builder.options.memory {
-                return Err(Halted::Unfit(format!("{memory} bytes are more than it may take")));
-            }
+            self.folded(last, count, memory)?;
         }
         Ok((events, broken))
+    }
+
+    /// What follows the archive.
+    async fn log(
+        &self,
+        bulk: &Held,
+        wants: &'static [Wants],
+        reach: Reach,
+        left_out: &LeftOut,
+        others: bool,
+    ) -> Result<(u64, Vec<u64>), Halted> {
+        let types = self.projection.event_types().iter().copied();
+        let filter = ReadFilter::types(types.filter(|t| others || wants.iter().any(|w| w.event_type == *t)));
+        let (range, page) = ((reach.sealed, reach.through), self.builder.options.page);
+        let out = left_out.positions().clone();
+        let leave_out = move |position| out.contains(&position);
+        let mut pages = Decoder::start(self.builder.log.clone(), filter, range, page, wants, leave_out);
+        let (mut events, mut broken) = (0, Vec::new());
+        while let Some(page) = pages.next().await? {
+            if self.stop.is_cancelled() {
+                return Err(Halted::Stop);
+            }
+            let last = page.through;
+            let count = (page.columns.iter().map(Columns::len).sum::<usize>() + page.events.len()) as u64;
+            let (failed, memory) = blocking(bulk, move |bulk| {
+                let mut failed = Vec::new();
+                for columns in page.columns.into_iter().filter(|c| !c.is_empty()) {
+                    failed.extend(bulk.fold(columns)?);
+                }
+                page.events.iter().try_for_each(|e| bulk.event(e))?;
+                Ok((failed, bulk.memory()))
+            })
+            .await?;
+            events += count;
+            broken.extend(failed);
+            self.folded(Some(last), count, memory)?;
+        }
+        Ok((events, broken))
+    }
+
+    fn folded(&self, last: Option<u64>, count: u64, memory: usize) -> Result<(), Halted> {
+        self.progress.set(|a| {
+            a.folded = last.or(a.folded);
+            a.events += count;
+            a.memory = memory as u64;
+        });
+        if memory > self.builder.options.memory { Err(Halted::Memory(memory)) } else { Ok(()) }
     }
 
     /// The few facts that are folded one by one.
@@ -285,16 +379,17 @@ fn ahead(mut batches: Box<dyn Batches>) -> (mpsc::Receiver<Batch>, AbortOnDropHa
 
 type Held = Arc<Mutex<Box<dyn Bulk>>>;
 
+/// Only a fold that panicked leaves it poisoned, and that ends the build.
+fn locked(bulk: &Held) -> MutexGuard<'_, Box<dyn Bulk>> {
+    bulk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Folds on a thread that may compute for long.
 async fn blocking<T: Send + 'static>(
     bulk: &Held,
     work: impl FnOnce(&mut dyn Bulk) -> Result<T, ApplyError> + Send + 'static,
 ) -> Result<T, Halted> {
     let held = bulk.clone();
-    let working = tokio::task::spawn_blocking(move || {
-        // Only a fold that panicked leaves it poisoned, and that ends the build.
-        work(&mut **held.lock().unwrap_or_else(PoisonError::into_inner))
-    });
-    let done = working.await.map_err(|e| ReplayError::Fold(e.to_string()))?;
+    let done = background::run(move || work(&mut **locked(&held))).await?;
     done.map_err(|e| Halted::Unfit(e.to_string()))
 }

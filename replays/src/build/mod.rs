@@ -8,6 +8,7 @@
 //! event's partition. After a while the large steps begin again.
 
 mod columns;
+mod decode;
 mod reader;
 mod step;
 
@@ -44,8 +45,11 @@ pub struct Options {
     pub memory: usize,
     /// How much work a killed build loses at most.
     pub checkpoint: Duration,
-    /// With fewer sealed events columns gain nothing.
+    /// With fewer events columns gain nothing.
     pub columns_from: u64,
+    /// More of a log than this is folded event by event: such a fold goes on
+    /// where it was stopped, that from columns begins again.
+    pub columns_of_log: u64,
     /// Leave out what this generation left out, instead of what a new one does.
     pub left_out_of: Option<GenerationId>,
 }
@@ -59,6 +63,7 @@ impl Options {
             memory: MEMORY,
             checkpoint: Duration::from_secs(10),
             columns_from: 50_000,
+            columns_of_log: 20_000_000,
             left_out_of: None,
         }
     }
@@ -114,16 +119,17 @@ impl Builder {
         let work = async {
             let mut lease = lease.clone();
             let mut folded = 0;
-            if let Some(sealed) = &self.sealed {
-                let (projection, progress) = (projection.clone(), progress.clone());
-                let source = sealed.as_ref();
-                let columns =
-                    FromColumns { builder: self, source, projection, progress, lease: lease.clone(), stop };
-                match columns.run(at).await? {
-                    Ended::At { position, events } => (lease.position, folded) = (position, events),
-                    Ended::Skipped => {}
-                    Ended::Stopped => return Ok(None),
-                }
+            let columns = FromColumns {
+                builder: self,
+                projection: projection.clone(),
+                progress: progress.clone(),
+                lease: lease.clone(),
+                stop,
+            };
+            match columns.run(at).await? {
+                Ended::At { position, events } => (lease.position, folded) = (position, events),
+                Ended::Skipped => {}
+                Ended::Stopped => return Ok(None),
             }
             let mut folding = Folding::open(self, projection, progress.clone(), lease.clone()).await?;
             if !folding.through_history(at, stop).await? {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Builder;
 use super::reader::Reader;
+use crate::background;
 use crate::error::ReplayError;
 
 /// Pages that are committed one by one after an event that failed.
@@ -282,11 +283,11 @@ impl<'a> Folding<'a> {
     ) -> Result<T, ReplayError> {
         let broken = || ReplayError::Fold("an earlier fold did not end".into());
         let mut rows = self.rows.take().ok_or_else(broken)?;
-        let folding = tokio::task::spawn_blocking(move || {
+        let folding = background::run(move || {
             let done = work(&mut rows);
             (rows, done)
         });
-        let (rows, done) = folding.await.map_err(|e| ReplayError::Fold(e.to_string()))?;
+        let (rows, done) = folding.await?;
         self.rows = Some(rows);
         Ok(done?)
     }

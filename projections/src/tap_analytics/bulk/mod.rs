@@ -36,9 +36,11 @@ use crate::working_set::put_of;
 const MINUTE: i64 = 60_000_000;
 /// Rows given away at once.
 const CHUNK: usize = 10_000;
-/// Taps whose bands and visitors are folded in one pass: each takes some 40
-/// bytes in its band's history, and a few hundred if its band or visitor is new.
-const TAPS_A_PASS: u64 = 4_000_000;
+/// Taps whose bands and visitors are folded in one pass, to begin with: each
+/// takes some 40 bytes in its band's history, and a few hundred if its band or
+/// visitor is new.
+const TAPS_A_PASS: u64 = 8_000_000;
+const MAX_PASSES: u64 = 256;
 
 static WANTS: [Wants; 2] =
     [Wants { event_type: TAPPED, members: MEMBERS }, Wants { event_type: PREVIEWED, members: MEMBERS }];
@@ -149,6 +151,13 @@ impl Bulk for TapBulk {
     fn passes(&self) -> usize {
         // Memory ends long before a usize does.
         self.part.of as usize
+    }
+
+    fn split(&mut self) -> bool {
+        let part = Part { number: 0, of: self.part.of * 2 };
+        (self.part, self.bands, self.visitors) = (part, Bands::new(part), Visitors::new(part));
+        (self.counts, self.settings, self.shared) = Default::default();
+        part.of <= MAX_PASSES
     }
 
     fn fold(&mut self, batch: Columns) -> Result<Vec<u64>, ApplyError> {

@@ -67,6 +67,18 @@ fn in_parts(of: u64) -> TapBulk {
     TapBulk::in_parts(&TapAnalytics::default(), of)
 }
 
+#[test]
+fn split_in_the_middle_it_begins_again() {
+    let one = |n: u64| tapped(n, "2026-07-01T19:00:00Z", &tap(&format!("b{}", n % 7), Some("show")));
+    let events: Vec<RecordedEvent> = (1..40).map(one).collect();
+    let mut begun = in_parts(1);
+    let taps: Vec<&RecordedEvent> = events.iter().collect();
+    begun.fold(columns(&taps, begun.wants()[0])).unwrap();
+    assert!(begun.split());
+    assert_eq!(begun.passes(), 2);
+    assert_eq!(bulk(begun, &events, 8), bulk(in_parts(1), &events, 8));
+}
+
 /// A pause of a minute ends a visit.
 fn with_visits() -> TapAnalytics {
     let mut parameters = Parameters::of(WITH_SESSIONS);
