@@ -3,6 +3,7 @@
 
 mod append;
 mod archive;
+mod audit;
 mod catch_up;
 mod query_under_build;
 mod rebuild;
@@ -31,6 +32,8 @@ enum Bench {
     Append(append::Arguments),
     /// Taps a second into sealed segments and out of them, and the bytes that one takes.
     Archive(archive::Arguments),
+    /// Appends with what proofs take against appends without it.
+    Audit(audit::Arguments),
     /// Events a second from a long history into rows, against reading it alone.
     Rebuild(rebuild::Arguments),
     /// p99 of reads and appends while rows are built, against while they are not.
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Append(options) => append::run(options, arguments.json),
         Bench::Archive(options) => archive::run(options, arguments.json),
+        Bench::Audit(options) => audit::run(options, arguments.json),
         Bench::Rebuild(options) => rebuild::run(options, arguments.json),
         Bench::QueryUnderBuild(options) => query_under_build::run(options, arguments.json),
         Bench::Redirect(options) => redirect::run(options, arguments.json),

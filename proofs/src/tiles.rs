@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::ports::log::LogError;
 use domain::ports::tree::{TreeLog, tile_hashes};
 use domain::tree::{Hash, TILE_WIDTH};
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::path::TilePath;
+
+/// Tiles that are fetched at once.
+const AT_ONCE: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TileError {
@@ -49,9 +53,12 @@ impl TileSet {
     }
 
     pub async fn fetch(tiles: &dyn Tiles, paths: Vec<TilePath>) -> Result<Self, TileError> {
-        let fetched = try_join_all(paths.iter().map(|path| tiles.tile(*path))).await?;
+        let fetch = |path| async move { Ok((path, tiles.tile(path).await?)) };
+        let mut fetched = stream::iter(paths).map(fetch).buffer_unordered(AT_ONCE);
         let mut set = Self::default();
-        paths.into_iter().zip(fetched).try_for_each(|(path, bytes)| set.insert(path, bytes))?;
+        while let Some((path, bytes)) = fetched.try_next().await? {
+            set.insert(path, bytes)?;
+        }
         Ok(set)
     }
 }
@@ -76,7 +83,26 @@ pub fn parse_entries(bundle: &[u8]) -> Result<Vec<Hash>, &'static str> {
 
 /// Tiles made from what the log keeps. A tile past the end is missing, and one
 /// of level 0 with what was trimmed.
-pub struct LogTiles(pub Arc<dyn TreeLog>);
+pub struct LogTiles {
+    log: Arc<dyn TreeLog>,
+    /// The largest size that the tree was seen to have.
+    seen: AtomicU64,
+}
+
+impl LogTiles {
+    pub fn new(log: Arc<dyn TreeLog>) -> Self {
+        Self { log, seen: AtomicU64::new(0) }
+    }
+
+    async fn has(&self, path: TilePath) -> Result<bool, LogError> {
+        if path.is_within(self.seen.load(Relaxed)) {
+            return Ok(true);
+        }
+        let size = self.log.frontier().await?.size();
+        self.seen.fetch_max(size, Relaxed);
+        Ok(path.is_within(size))
+    }
+}
 
 #[async_trait]
 impl Tiles for LogTiles {
@@ -86,18 +112,17 @@ impl Tiles for LogTiles {
             LogError::Damaged { .. } => TileError::Damaged { path, reason: error.to_string() },
             LogError::Unavailable(reason) => TileError::Unavailable(reason),
         };
-        let size = self.0.frontier().await.map_err(failed)?.size();
-        if !path.is_within(size) {
+        if !self.has(path).await.map_err(failed)? {
             return Err(TileError::Missing(path));
         }
         let width = usize::from(path.width());
         match path.level() {
             None => {
-                let entries = self.0.entries(path.index() * TILE_WIDTH, width).await.map_err(failed)?;
+                let entries = self.log.entries(path.index() * TILE_WIDTH, width).await.map_err(failed)?;
                 Ok(encode_entries(&entries))
             }
             Some(level) => {
-                let hashes = tile_hashes(&*self.0, level, path.index(), width).await.map_err(failed)?;
+                let hashes = tile_hashes(&*self.log, level, path.index(), width).await.map_err(failed)?;
                 Ok(Bytes::from(hashes.concat()))
             }
         }

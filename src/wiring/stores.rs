@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use domain::ports::clock::Clock;
 use domain::ports::log::{EventLog, LogKeeping};
 use domain::ports::rows::{Generations, RowStore};
+use domain::ports::tree::TreeLog;
 use infra_log::{LogOptions, PostgresLog, SqliteLog, Waker};
 use infra_rows::{PostgresRows, SqliteRows};
 use infra_runtime::config::DatabaseUrl;
@@ -23,6 +24,8 @@ pub struct OpenLog {
     pub log: Arc<dyn EventLog>,
     /// The same log, for those who keep it.
     pub keeping: Arc<dyn LogKeeping>,
+    /// Its tree, for those who sign it, serve it and prove from it.
+    pub tree: Arc<dyn TreeLog>,
     pub kind: &'static str,
     closing: Closing,
 }
@@ -58,13 +61,13 @@ pub async fn open_log(config: &Config, clock: Arc<dyn Clock>) -> Result<OpenLog>
             let log = SqliteLog::open(path, options).await;
             let log = Arc::new(log.with_context(|| format!("opening the log {}", path.display()))?);
             let closing = Closing::Sqlite(log.clone());
-            Ok(OpenLog { log: log.clone(), keeping: log, kind: "sqlite", closing })
+            Ok(OpenLog { log: log.clone(), keeping: log.clone(), tree: log, kind: "sqlite", closing })
         }
         DatabaseUrl::Postgres(url) => {
             let log = PostgresLog::connect(url.reveal(), options).await;
             let log = Arc::new(log.context("opening the log in PostgreSQL")?);
             let closing = Closing::Postgres(log.clone());
-            Ok(OpenLog { log: log.clone(), keeping: log, kind: "postgres", closing })
+            Ok(OpenLog { log: log.clone(), keeping: log.clone(), tree: log, kind: "postgres", closing })
         }
         DatabaseUrl::InDataDir => bail!("the database has no address"),
     }
@@ -76,7 +79,7 @@ pub async fn scratch_log(folder: &Path) -> Result<OpenLog> {
     let log = SqliteLog::open(folder.join("scratch.db"), options).await.context("opening a scratch log")?;
     let log = Arc::new(log);
     let closing = Closing::Sqlite(log.clone());
-    Ok(OpenLog { log: log.clone(), keeping: log, kind: "sqlite", closing })
+    Ok(OpenLog { log: log.clone(), keeping: log.clone(), tree: log, kind: "sqlite", closing })
 }
 
 /// A server may be started before its PostgreSQL: it asks again for a while.

@@ -1,7 +1,7 @@
 //! `append`: many callers, one event per command, each answered when it is on
 //! disk. A stream gets ten events, then its caller goes on to a new one.
 
-mod ours;
+pub mod ours;
 mod postgres_es;
 mod tephra;
 mod umadb;
@@ -46,6 +46,8 @@ pub struct Case {
     pub duration: Duration,
     pub postgres: Option<String>,
     pub unconditional: bool,
+    /// Whether our log keeps its Merkle tree.
+    pub tree: bool,
 }
 
 pub fn run(arguments: Arguments, json: bool) -> Result<()> {
@@ -55,7 +57,7 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     for &writers in &arguments.writers {
         let duration = Duration::from_secs(arguments.seconds);
         let (postgres, unconditional) = (arguments.postgres.clone(), arguments.unconditional);
-        let case = Case { writers, duration, postgres, unconditional };
+        let case = Case { writers, duration, postgres, unconditional, tree: true };
         let runs = arguments.runs;
         let line = |name: &str, ours: &[f64], peer, peers: &[f64]| Line {
             bench: "append",

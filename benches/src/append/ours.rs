@@ -15,7 +15,7 @@ use super::{Case, EVENTS_PER_STREAM, PAYLOAD, measure, with_database};
 
 pub async fn postgres(case: &Case) -> Result<f64> {
     with_database(case, async |url| {
-        let log = PostgresLog::connect(&url, LogOptions::new(Arc::new(SystemClock))).await?;
+        let log = PostgresLog::connect(&url, options(case)).await?;
         run(Arc::new(log), case).await
     })
     .await
@@ -23,9 +23,14 @@ pub async fn postgres(case: &Case) -> Result<f64> {
 
 pub async fn sqlite(case: &Case) -> Result<f64> {
     let folder = tempfile::tempdir()?;
-    let options = LogOptions::new(Arc::new(SystemClock));
-    let log = SqliteLog::open(folder.path().join("log.db"), options).await?;
+    let log = SqliteLog::open(folder.path().join("log.db"), options(case)).await?;
     run(Arc::new(log), case).await
+}
+
+fn options(case: &Case) -> LogOptions {
+    let mut options = LogOptions::new(Arc::new(SystemClock));
+    options.tree = case.tree;
+    options
 }
 
 async fn run(log: Arc<dyn EventLog>, case: &Case) -> Result<f64> {

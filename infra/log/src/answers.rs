@@ -16,7 +16,7 @@ use crate::written;
 /// What the writer tells, in this order.
 pub(crate) enum Told {
     /// The plan for these jobs is in the log.
-    Committed(Vec<Job>, Plan<'static>),
+    Committed(Vec<Job>, Box<Plan<'static>>),
     /// Somebody else appended, or the connection was lost.
     Forget,
 }
@@ -40,7 +40,7 @@ impl<R: Reads> Answers<R> {
         }
     }
 
-    fn answer(&self, jobs: Vec<Job>, mut plan: Plan<'static>) {
+    fn answer(&self, jobs: Vec<Job>, mut plan: Box<Plan<'static>>) {
         let batch: Vec<&Append> = jobs.iter().flat_map(|job| &job.appends).collect();
         let mut outcomes: Outcomes = (0..batch.len()).map(|i| plan.receipt(&batch, i)).collect();
         self.tip.extend(std::mem::take(&mut plan.events));

@@ -17,6 +17,7 @@ mod postgres;
 mod queue;
 mod sqlite;
 mod tip;
+mod tree;
 mod validate;
 mod writer;
 

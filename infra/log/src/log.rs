@@ -22,6 +22,7 @@ use crate::keeping::{Keeps, stream_is_whole};
 use crate::plan::Mark;
 use crate::queue::{Job, Limits, Queue, Refused};
 use crate::tip::Tip;
+use crate::tree::Trees;
 use crate::validate::check;
 use crate::writer::Writer;
 
@@ -32,7 +33,7 @@ const FILTER_WINDOW: u64 = 100_000;
 
 /// What a database's reading side offers.
 #[async_trait]
-pub trait Reads: Keeps {
+pub trait Reads: Keeps + Trees {
     /// Matching events of positions `after + 1..=upto`, at most `limit` of
     /// them and about [`PAGE_BYTES`].
     async fn events(

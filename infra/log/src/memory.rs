@@ -2,7 +2,8 @@
 //! what tests without a database stand on. It shares no planning code with
 //! them on purpose and takes one append after the other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,8 +14,10 @@ use domain::ports::log::{
     Append, AppendError, EventLog, Head, LogError, LogKeeping, Page, ReadFilter, Receipt, RestoreError,
     StoredReply, Written, check_restorable, wants_trimmable,
 };
+use domain::ports::tree::{CheckpointError, SignedCheckpoint, TreeLog, next_checkpoint};
 use domain::registry::is_trimmable;
 use domain::time::to_micros;
+use domain::tree::{Frontier, Hash, TILE_HEIGHT, leaf_hash, peaks};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -37,6 +40,7 @@ struct State {
     /// Facts up to here may be gone.
     trimmed: u64,
     gone: HashSet<u64>,
+    checkpoints: HashMap<String, BTreeMap<u64, SignedCheckpoint>>,
 }
 
 impl MemoryLog {
@@ -51,6 +55,12 @@ impl MemoryLog {
 }
 
 impl State {
+    /// Leaf hashes of these indexes.
+    fn leaf_hashes(&self, indexes: Range<usize>) -> Vec<Hash> {
+        let events = self.events.get(indexes).unwrap_or_default();
+        events.iter().map(|event| leaf_hash(&event.leaf)).collect()
+    }
+
     fn version(&self, stream: &StreamId) -> u64 {
         self.streams.get(stream).map_or(0, |positions| positions.len() as u64)
     }
@@ -233,4 +243,78 @@ impl LogKeeping for MemoryLog {
     async fn trimmed(&self) -> Result<u64, LogError> {
         Ok(self.state().trimmed)
     }
+}
+
+/// Computed from the leaves each time, which no other log does.
+#[async_trait]
+impl TreeLog for MemoryLog {
+    async fn frontier(&self) -> Result<Frontier, LogError> {
+        let state = self.state();
+        let size = state.events.len();
+        let peaks = peaks(&state.leaf_hashes(0..size));
+        Frontier::new(size as u64, peaks).map_err(LogError::Unavailable)
+    }
+
+    async fn entries(&self, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {
+        let state = self.state();
+        let first = first as usize;
+        let events = state.events.get(first..first.saturating_add(count)).ok_or_else(|| missing(first))?;
+        match events.iter().any(|e| state.gone.contains(&e.position)) {
+            true => Err(LogError::Trimmed { upto: state.trimmed }),
+            false => Ok(events.iter().map(|e| e.leaf).collect()),
+        }
+    }
+
+    async fn nodes(&self, level: u8, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {
+        let state = self.state();
+        let width = 1_usize << (level.min(6) * TILE_HEIGHT);
+        let root = |index: usize| {
+            let leaves = state.leaf_hashes(index * width..(index + 1) * width);
+            peaks(&leaves).pop().ok_or_else(|| missing(index * width))
+        };
+        (first as usize..first as usize + count).map(root).collect()
+    }
+
+    async fn checkpoint(
+        &self,
+        origin: &str,
+        at_most: Option<u64>,
+    ) -> Result<Option<SignedCheckpoint>, LogError> {
+        let state = self.state();
+        let of_origin = state.checkpoints.get(origin);
+        let newest = of_origin.and_then(|all| all.range(..=at_most.unwrap_or(u64::MAX)).next_back());
+        Ok(newest.map(|(_, checkpoint)| checkpoint.clone()))
+    }
+
+    async fn checkpoints(
+        &self,
+        origin: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<SignedCheckpoint>, LogError> {
+        let state = self.state();
+        let all = state.checkpoints.get(origin).into_iter().flatten();
+        Ok(all.filter(|(size, _)| **size > after).take(limit).map(|(_, c)| c.clone()).collect())
+    }
+
+    async fn keep_checkpoint(&self, new: &SignedCheckpoint) -> Result<SignedCheckpoint, CheckpointError> {
+        let mut state = self.state();
+        let all = state.checkpoints.entry(new.origin.clone()).or_default();
+        let kept = next_checkpoint(all.values().next_back(), new)?;
+        all.insert(kept.size, kept.clone());
+        Ok(kept)
+    }
+
+    async fn drop_checkpoints(&self, origin: &str, sizes: &[u64]) -> Result<u64, LogError> {
+        let mut state = self.state();
+        let Some(all) = state.checkpoints.get_mut(origin) else { return Ok(0) };
+        let newest = all.keys().next_back().copied();
+        let before = all.len();
+        all.retain(|size, _| Some(*size) == newest || !sizes.contains(size));
+        Ok((before - all.len()) as u64)
+    }
+}
+
+fn missing(index: usize) -> LogError {
+    LogError::Damaged { position: index as u64 + 1, reason: "it is missing".to_owned() }
 }

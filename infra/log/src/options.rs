@@ -32,6 +32,9 @@ pub struct LogOptions {
     /// Positions in one partition of the Postgres table. Only partitions that
     /// don't exist yet are affected by a change.
     pub partition_positions: u64,
+    /// Off only to measure what the tree costs.
+    #[cfg(feature = "bench")]
+    pub tree: bool,
 }
 
 impl LogOptions {
@@ -50,6 +53,18 @@ impl LogOptions {
             readers: 4,
             poll: Duration::from_millis(100),
             partition_positions: 10_000_000,
+            #[cfg(feature = "bench")]
+            tree: true,
         }
+    }
+
+    #[cfg(feature = "bench")]
+    pub(crate) fn grows_tree(&self) -> bool {
+        self.tree
+    }
+
+    #[cfg(not(feature = "bench"))]
+    pub(crate) fn grows_tree(&self) -> bool {
+        true
     }
 }

@@ -11,6 +11,7 @@ use domain::ports::log::{
     Append, AppendError, ExpectedVersion, Head, Idempotency, Receipt, StoredReply, StreamWrite,
 };
 use domain::time::to_micros;
+use domain::tree::{Frontier, Node};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -18,23 +19,16 @@ use crate::validate::known_version;
 use crate::written;
 
 /// The newest event of the log, by which a write makes sure that the log is
-/// still the one that it was planned for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// still the one that it was planned for, and the tree up to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
     pub position: u64,
     pub recorded_at: Option<Timestamp>,
     pub event_id: Option<Uuid>,
+    pub frontier: Frontier,
 }
 
 impl Mark {
-    pub fn of(event: &RecordedEvent) -> Self {
-        Self {
-            position: event.position,
-            recorded_at: Some(event.recorded_at),
-            event_id: Some(event.event_id),
-        }
-    }
-
     pub fn head(&self) -> Head {
         Head { position: self.position, recorded_at: self.recorded_at }
     }
@@ -82,9 +76,22 @@ pub(crate) struct Plan<'a> {
     pub events: Vec<RecordedEvent>,
     pub keys: Vec<KeyRow<'a>>,
     pub outcomes: Vec<Outcome>,
+    /// The tree after these events, and the tiles that they fill.
+    pub frontier: Frontier,
+    pub nodes: Vec<Node>,
 }
 
 impl Plan<'_> {
+    /// The end of the log once it is written; `None` if that does not move.
+    pub fn end(&self) -> Option<Mark> {
+        self.events.last().map(|event| Mark {
+            position: event.position,
+            recorded_at: Some(event.recorded_at),
+            event_id: Some(event.event_id),
+            frontier: self.frontier.clone(),
+        })
+    }
+
     /// With nothing to write, nothing proves that the batch was judged by the
     /// newest state; only replies that were stored are right at any time. And
     /// keys are looked up under the lock only: one that is stored is noticed
@@ -101,8 +108,8 @@ impl Plan<'_> {
 
     /// What is left to tell once it has been written.
     pub fn without_keys(self) -> Plan<'static> {
-        let Self { base, recorded_at, events, outcomes, .. } = self;
-        Plan { base, recorded_at, events, keys: Vec::new(), outcomes }
+        let Self { base, recorded_at, events, outcomes, frontier, nodes, .. } = self;
+        Plan { base, recorded_at, events, keys: Vec::new(), outcomes, frontier, nodes }
     }
 
     pub fn writes(&self) -> bool {
@@ -131,9 +138,18 @@ impl Plan<'_> {
     }
 }
 
+/// The tree is the writer's to add.
 pub(crate) fn plan<'a>(batch: &[&'a Append], known: Known<'a>, base: Mark, now: Timestamp) -> Plan<'a> {
     let recorded_at = base.recorded_at.map_or(to_micros(now), |last| last.max(to_micros(now)));
-    let plan = Plan { base, recorded_at, events: Vec::new(), keys: Vec::new(), outcomes: Vec::new() };
+    let plan = Plan {
+        recorded_at,
+        events: Vec::new(),
+        keys: Vec::new(),
+        outcomes: Vec::new(),
+        frontier: base.frontier.clone(),
+        nodes: Vec::new(),
+        base,
+    };
     let mut planner = Planner { plan, known, keys: HashMap::new() };
     for (index, append) in batch.iter().enumerate() {
         let outcome = planner.judge(batch, index, append);

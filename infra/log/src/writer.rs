@@ -6,7 +6,8 @@
 //! next position, so whatever was read or remembered to make the plan was the
 //! newest state. Otherwise nothing is written, everything remembered is
 //! dropped, and the batch is planned again under a lock that every writer
-//! takes; that one cannot lose, so a batch is planned twice at most.
+//! takes; that one cannot lose, so a batch is planned twice at most. The tree
+//! that the plan was made for is part of that state, and moved with the rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteErro
 use crate::plan::{Known, Mark, Plan, plan};
 use crate::queue::{Job, Limits, Queue, Taken};
 use crate::tip::Tip;
+use crate::tree::grow;
 
 /// Batches planned under the lock after somebody else was seen to append.
 const CAREFUL_BATCHES: u32 = 16;
@@ -86,7 +88,7 @@ impl<B: Backend> Writer<B> {
         match self.commit(&batch) {
             Ok(plan) => {
                 self.remember(&plan);
-                let plan = plan.without_keys();
+                let plan = Box::new(plan.without_keys());
                 self.tell(Told::Committed(jobs, plan));
             }
             Err(error) => {
@@ -167,7 +169,10 @@ impl<B: Backend> Writer<B> {
                 return Ok(in_doubt.swap_remove(index));
             }
             let (known, guesses) = self.known(batch, locked)?;
-            let plan = plan(batch, known, base, self.options.clock.now());
+            let mut plan = plan(batch, known, base, self.options.clock.now());
+            if self.options.grows_tree() {
+                plan.nodes = grow(&mut plan.frontier, &plan.events);
+            }
             if !locked && plan.needs_lock(batch) {
                 locked = true;
                 continue;
@@ -197,18 +202,18 @@ impl<B: Backend> Writer<B> {
     fn base(&mut self, locked: bool) -> Result<Mark, StoreError> {
         let head = match self.base {
             _ if locked => self.backend.lock()?,
-            Some(base) => return Ok(base),
+            Some(ref base) => return Ok(base.clone()),
             None => self.backend.head()?,
         };
-        if self.base == Some(head) {
+        if self.base.as_ref() == Some(&head) {
             self.careful = self.careful.saturating_sub(1);
         } else {
             if self.base.is_some() {
                 self.careful = CAREFUL_BATCHES;
             }
             self.forget();
-            self.base = Some(head);
             self.tip.raise(head.position);
+            self.base = Some(head.clone());
         }
         Ok(head)
     }
@@ -274,8 +279,8 @@ impl<B: Backend> Writer<B> {
 
     /// The plan is in the log.
     fn remember(&mut self, plan: &Plan<'_>) {
-        if let Some(last) = plan.events.last() {
-            self.base = Some(Mark::of(last));
+        if let Some(end) = plan.end() {
+            self.base = Some(end);
             for event in &plan.events {
                 self.versions.insert(event.stream.clone(), event.version);
             }

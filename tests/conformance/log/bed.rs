@@ -6,8 +6,11 @@ use daybook_tests::clock::FixedClock;
 use daybook_tests::postgres::{Database, database};
 use domain::envelope::{Metadata, NewEvent, RecordedEvent};
 use domain::ports::log::{
-    Append, AppendError, EventLog, ExpectedVersion, Idempotency, LogKeeping, ReadFilter, Receipt, StreamWrite,
+    Append, AppendError, EventLog, ExpectedVersion, Idempotency, LogError, LogKeeping, ReadFilter, Receipt,
+    StreamWrite,
 };
+use domain::ports::tree::TreeLog;
+use domain::tree::Frontier;
 use domain::{StreamId, TenantId};
 use infra_log::{LogOptions, MemoryLog, PostgresLog, SqliteLog};
 use tempfile::TempDir;
@@ -15,9 +18,9 @@ use uuid::Uuid;
 
 pub type Log = Arc<dyn EventLog>;
 
-/// A log as those see it who keep it.
-pub trait Kept: EventLog + LogKeeping {}
-impl<T: EventLog + LogKeeping> Kept for T {}
+/// A log as those see it who keep it and prove from it.
+pub trait Kept: EventLog + LogKeeping + TreeLog {}
+impl<T: EventLog + LogKeeping + TreeLog> Kept for T {}
 
 /// An empty log of one kind, which can be opened again and beside itself.
 pub struct Bed {
@@ -59,6 +62,16 @@ impl Bed {
         }
     }
 
+    /// The log of a database, if it can be opened.
+    pub async fn try_open(&self) -> Result<Log, LogError> {
+        let options = LogOptions::new(self.clock.clone());
+        match &self.store {
+            Store::Memory(log) => Ok(log.clone()),
+            Store::Sqlite(dir) => Ok(Arc::new(SqliteLog::open(dir.path().join("log.db"), options).await?)),
+            Store::Postgres(database) => Ok(Arc::new(PostgresLog::connect(&database.url, options).await?)),
+        }
+    }
+
     /// The same log, to be restored and trimmed.
     pub async fn keep(&self) -> Arc<dyn Kept> {
         let mut options = LogOptions::new(self.clock.clone());
@@ -71,6 +84,19 @@ impl Bed {
             Store::Postgres(database) => {
                 Arc::new(PostgresLog::connect(&database.url, options).await.unwrap())
             }
+        }
+    }
+
+    /// The tree is the one that the log's events make, and so are its nodes.
+    pub async fn check_tree(&self) {
+        let log = self.keep().await;
+        let (mut refolded, mut nodes) = (Frontier::default(), Vec::new());
+        for event in read_all(&(log.clone() as Log), 5_000).await {
+            refolded.push(&event.leaf, &mut nodes);
+        }
+        assert_eq!(log.frontier().await.unwrap(), refolded);
+        for node in nodes {
+            assert_eq!(log.nodes(node.level, node.index, 1).await.unwrap(), [node.hash], "{node:?}");
         }
     }
 

@@ -53,6 +53,7 @@ async fn a_restored_log_is_the_log() {
         let next = write(stream("a"), ExpectedVersion::Exact(30), "thing.done");
         assert_eq!(append(&*log, next).await, Ok(31));
         assert_eq!(log.head().await.unwrap().position, 121);
+        bed.check_tree().await;
     })
     .await;
 }

@@ -6,4 +6,5 @@ mod keeping;
 mod model;
 mod order;
 mod refusals;
+mod tree;
 mod versions;

@@ -60,6 +60,7 @@ async fn race(bed: &Bed, logs: &[Log], writers: usize, each: usize) {
     }
     let all = read_all(&bed.open().await, 500).await;
     check_log(&all);
+    bed.check_tree().await;
     assert_eq!(all.len() as u64, count);
     assert_eq!(receipts.len() as u64, count);
     for (event_id, position) in receipts {

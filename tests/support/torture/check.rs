@@ -5,8 +5,11 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use domain::ports::log::{EventLog, ReadFilter};
+use domain::ports::log::ReadFilter;
+use domain::tree::Frontier;
 use uuid::Uuid;
+
+use super::Log;
 
 #[derive(Debug, Default)]
 pub struct Report {
@@ -21,7 +24,7 @@ pub struct Report {
     pub duplicated: u64,
     /// Acknowledged and not where the acknowledgement said.
     pub lost: u64,
-    /// Wrong leaves, versions and answers; refused and recorded all the same.
+    /// Wrong leaves, versions, answers and tree; refused and recorded all the same.
     pub wrong: u64,
 }
 
@@ -47,10 +50,11 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) async fn check(log: &dyn EventLog, notes: &Path) -> Result<Report> {
+pub(super) async fn check(log: &dyn Log, notes: &Path) -> Result<Report> {
     let mut report = Report::default();
     let mut positions: HashMap<Uuid, u64> = HashMap::new();
     let mut versions = HashMap::new();
+    let (mut tree, mut nodes) = (Frontier::default(), Vec::new());
     let mut after = 0;
     loop {
         let page = log.read(after, 5_000, &ReadFilter::default()).await?;
@@ -61,10 +65,16 @@ pub(super) async fn check(log: &dyn EventLog, notes: &Path) -> Result<Report> {
             report.skipped += u64::from(event.position != report.events);
             report.duplicated += u64::from(positions.insert(event.event_id, event.position).is_some());
             report.wrong += u64::from(event.leaf != event.compute_leaf());
+            tree.push(&event.leaf, &mut nodes);
             let version = versions.entry(event.stream).or_insert(0);
             *version += 1;
             report.wrong += u64::from(event.version != *version);
         }
+    }
+    report.wrong += u64::from(log.frontier().await? != tree);
+    for node in nodes {
+        let kept = log.nodes(node.level, node.index, 1).await;
+        report.wrong += u64::from(kept != Ok(vec![node.hash]));
     }
     for file in std::fs::read_dir(notes)? {
         compare(&std::fs::read_to_string(file?.path())?, &positions, &mut report)?;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use domain::ports::log::EventLog;
+use domain::ports::tree::TreeLog;
 use infra_log::{LogOptions, PostgresLog, SqliteLog};
 use infra_runtime::SystemClock;
 use rand::RngExt;
@@ -20,8 +21,12 @@ use crate::cluster::Cluster;
 pub use check::Report;
 pub use writer::write;
 
+/// A log with its tree.
+pub trait Log: EventLog + TreeLog {}
+impl<T: EventLog + TreeLog> Log for T {}
+
 /// Where the log is: a Postgres URL or a SQLite file.
-pub async fn open(target: &str) -> Result<Arc<dyn EventLog>> {
+pub async fn open(target: &str) -> Result<Arc<dyn Log>> {
     let mut options = LogOptions::new(Arc::new(SystemClock));
     // Several partitions within a run.
     options.partition_positions = 50_000;

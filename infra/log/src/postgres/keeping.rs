@@ -7,10 +7,14 @@ use domain::registry::TRIMMABLE;
 use sqlx::{PgConnection, Row};
 
 use super::reader::PostgresReader;
-use super::sql::{HEAD, WRITERS_LOCK, column, mark};
+use super::sql::{MARK, WRITERS_LOCK, column, mark};
+use super::tree::insert_tree;
 use super::unavailable;
+use crate::backend::StoreError;
 use crate::decode::big;
 use crate::keeping::Keeps;
+use crate::plan::Mark;
+use crate::tree::grow;
 
 const INSERT: &str = "
     INSERT INTO events (position, tenant, kind, stream, version, event_id, type, schema,
@@ -39,8 +43,9 @@ impl Keeps for PostgresReader {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        let newest = sqlx::query(HEAD).fetch_optional(&mut *transaction).await.map_err(failed)?;
-        let head = newest.as_ref().map(mark).transpose().map_err(failed)?.map_or(0, |m| m.position);
+        let row = sqlx::query(MARK).fetch_one(&mut *transaction).await.map_err(failed)?;
+        let unfit = |StoreError(reason)| RestoreError::Unavailable(reason);
+        let Mark { position: head, mut frontier, .. } = mark(&row).map_err(unfit)?;
         if head + 1 != first.position {
             return Err(RestoreError::NotNext { head, first: first.position });
         }
@@ -52,6 +57,8 @@ impl Keeps for PostgresReader {
             .await
             .map_err(failed)?;
         insert(&mut transaction, events).await.map_err(failed)?;
+        let nodes = grow(&mut frontier, events);
+        insert_tree(&mut transaction, &frontier, &nodes).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)
     }
 

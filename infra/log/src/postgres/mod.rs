@@ -5,6 +5,7 @@
 mod keeping;
 mod reader;
 mod sql;
+mod tree;
 mod writer;
 
 use std::str::FromStr;
@@ -44,10 +45,10 @@ impl PostgresLog {
         let mut migrations = Migrator::with_migrations(migrations());
         migrations.dangerous_set_table_name("log_migrations");
         migrations.run(&readers).await.map_err(|e| LogError::Unavailable(e.to_string()))?;
-        let partition = options.partition_positions.max(1);
+        let (partition, grows_tree) = (options.partition_positions.max(1), options.grows_tree());
         // The writer's connection belongs to the runtime of its own thread.
         let started = tokio::task::spawn_blocking(move || {
-            let mut writer = PostgresWriter::new(connect, partition)?;
+            let mut writer = PostgresWriter::new(connect, partition, grows_tree)?;
             let head = writer.head()?;
             Ok::<_, StoreError>((writer, head))
         });
@@ -66,6 +67,7 @@ fn migrations() -> Vec<Migration> {
     vec![
         step(1, "log", include_str!("../../migrations/0001_log.sql")),
         step(2, "trim", include_str!("../../migrations/0002_trim.sql")),
+        step(3, "tree", include_str!("../../migrations/0003_tree.sql")),
     ]
 }
 

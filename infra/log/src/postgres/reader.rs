@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Row};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::sql::{self, COLUMNS, HEAD, columns, mark};
+use super::sql::{self, COLUMNS, HEAD, columns, head};
 use super::{ANSWER, unavailable};
 use crate::backend::StoreError;
 use crate::decode::{Decoder, big};
@@ -27,7 +27,7 @@ impl PostgresReader {
         Self { pool, partition_positions }
     }
 
-    async fn lend(&self) -> Result<Lent, LogError> {
+    pub(super) async fn lend(&self) -> Result<Lent, LogError> {
         let connection = self.pool.acquire().await.map_err(unavailable)?;
         Ok(Lent { connection, answered: false })
     }
@@ -35,13 +35,16 @@ impl PostgresReader {
 
 /// A connection that goes back to the pool only if it has answered. Where the
 /// server's machine is gone nothing else would ever end the wait for it.
-struct Lent {
-    connection: PoolConnection<Postgres>,
+pub(super) struct Lent {
+    pub(super) connection: PoolConnection<Postgres>,
     answered: bool,
 }
 
 impl Lent {
-    fn answered<T>(&mut self, answer: Result<Result<T, LogError>, Elapsed>) -> Result<T, LogError> {
+    pub(super) fn answered<T>(
+        &mut self,
+        answer: Result<Result<T, LogError>, Elapsed>,
+    ) -> Result<T, LogError> {
         self.answered = answer.is_ok();
         answer.unwrap_or_else(|_| Err(LogError::Unavailable("PostgreSQL does not answer".to_owned())))
     }
@@ -131,7 +134,7 @@ impl Reads for PostgresReader {
         let newest = sqlx::query(HEAD).fetch_optional(&mut *lent.connection).map_err(unavailable);
         let answer = timeout(ANSWER, newest).await;
         let newest = lent.answered(answer)?;
-        let newest = newest.as_ref().map(mark).transpose().map_err(unavailable)?;
+        let newest = newest.as_ref().map(head).transpose().map_err(unavailable)?;
         Ok(newest.unwrap_or_default().head())
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::backend::StoreError;
 use crate::decode::{Columns, timestamp};
 use crate::plan::Mark;
+use crate::tree::planted;
 
 /// The lock that everybody who appends takes (`daybook!` in ASCII).
 pub(super) const WRITERS_LOCK: i64 = 0x6461_7962_6f6f_6b21;
@@ -23,12 +24,22 @@ pub(super) const COLUMNS: &str = "position, tenant, kind, stream, version, event
 pub(super) const HEAD: &str =
     "SELECT position, recorded_at, event_id FROM events ORDER BY position DESC LIMIT 1";
 
+/// [`HEAD`] and the tree, of one snapshot; always one row.
+pub(super) const MARK: &str = "
+    SELECT position, recorded_at, event_id, size, frontier FROM log_tree LEFT JOIN LATERAL (
+        SELECT position, recorded_at, event_id FROM events ORDER BY position DESC LIMIT 1) AS newest ON true";
+
 /// One statement writes a batch. `base` is empty unless the log still ends in
 /// the event that the batch was planned on and the guessed versions are right;
 /// then nothing is inserted. Its snapshot may be older than the lock, which
-/// does no harm: what was appended since has taken the next position, and the
-/// primary key refuses it.
-pub(super) const WRITE: &str = "
+/// does no harm: what was appended since has moved the tree, and moving it from
+/// where the batch was planned finds no row then; and it has taken the next
+/// position, which the primary key refuses. A part of the statement that writes
+/// runs whatever the others find, so each begins with the row that was moved.
+macro_rules! write_statement {
+    ($first:literal, $tree:literal) => {
+        concat!(
+            "
     WITH writers AS MATERIALIZED (SELECT pg_advisory_xact_lock($1)),
     base AS MATERIALIZED (
         SELECT 1 FROM writers
@@ -42,21 +53,46 @@ pub(super) const WRITE: &str = "
                 WHERE e.tenant = guess.tenant AND e.kind = guess.kind AND e.stream = guess.stream
                 ORDER BY e.version DESC LIMIT 1), 0))
     ),
+    ",
+            $tree,
+            "
     keys AS (
         INSERT INTO idempotency (tenant, key, request_hash, reply, first_position, events, recorded_at)
         SELECT k.tenant, k.key, k.request_hash, k.reply, k.first_position, k.events, $8
-        FROM base, unnest($9::text[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::bigint[])
+        FROM ",
+            $first,
+            ", unnest($9::text[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::bigint[])
             AS k (tenant, key, request_hash, reply, first_position, events)
     )
     INSERT INTO events (position, tenant, kind, stream, version, event_id, type, schema,
         occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, payload, leaf)
     SELECT $2 + e.n, e.tenant, e.kind, e.stream, e.version, e.event_id, e.type, e.schema,
         e.occurred_at, $8, e.actor, e.command_id, e.correlation_id, e.causation_id, e.payload, e.leaf
-    FROM base, unnest($15::text[], $16::text[], $17::text[], $18::bigint[], $19::uuid[], $20::text[],
+    FROM ",
+            $first,
+            ", unnest($15::text[], $16::text[], $17::text[], $18::bigint[], $19::uuid[], $20::text[],
         $21::int[], $22::bigint[], $23::text[], $24::uuid[], $25::text[], $26::uuid[], $27::text[],
         $28::bytea[]) WITH ORDINALITY
         AS e (tenant, kind, stream, version, event_id, type, schema, occurred_at, actor, command_id,
-            correlation_id, causation_id, payload, leaf, n)";
+            correlation_id, causation_id, payload, leaf, n)"
+        )
+    };
+}
+
+pub(super) const WRITE: &str = write_statement!(
+    "tree",
+    "tree AS (
+        UPDATE log_tree SET size = $29, frontier = $30 FROM base WHERE one AND size = $2 RETURNING 1
+    ),
+    nodes AS (
+        INSERT INTO log_tree_nodes (level, number, hash)
+        SELECT n.level, n.number, n.hash
+        FROM tree, unnest($31::smallint[], $32::bigint[], $33::bytea[]) AS n (level, number, hash)
+    ),"
+);
+
+#[cfg(feature = "bench")]
+pub(super) const WRITE_WITHOUT_TREE: &str = write_statement!("base", "");
 
 /// Versions of streams and replies of keys in one round trip.
 pub(super) const LOOKUP: &str = "
@@ -75,12 +111,20 @@ pub(super) const LOOKUP: &str = "
 const WRITTEN: &str = "SELECT position, tenant, kind, stream, version, event_id, type FROM events \
      WHERE position = ANY($1) ORDER BY position";
 
-pub(super) fn mark(row: &PgRow) -> Result<Mark, sqlx::Error> {
+/// A row of [`HEAD`], or the beginning of one of [`MARK`].
+pub(super) fn head(row: &PgRow) -> Result<Mark, sqlx::Error> {
+    let Some(position) = row.try_get::<Option<i64>, _>(0)? else { return Ok(Mark::default()) };
     Ok(Mark {
-        position: row.try_get::<i64, _>(0)?.cast_unsigned(),
+        position: position.cast_unsigned(),
         recorded_at: timestamp(row.try_get(1)?).ok(),
         event_id: Some(row.try_get(2)?),
+        ..Mark::default()
     })
+}
+
+/// A row of [`MARK`].
+pub(super) fn mark(row: &PgRow) -> Result<Mark, StoreError> {
+    planted(head(row)?, row.try_get(3)?, row.try_get(4)?)
 }
 
 /// Borrows [`COLUMNS`] from a row.

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgQueryResult};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Postgres, Row};
 use tokio::runtime::Runtime;
 
 use super::ANSWER;
-use super::sql::{self, HEAD, WRITERS_LOCK, column, mark};
+use super::sql::{self, MARK, WRITERS_LOCK, column};
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
 use crate::plan::{Known, Mark, Plan};
@@ -21,10 +22,15 @@ pub(super) struct PostgresWriter {
     partition_positions: u64,
     /// First position that no partition has a place for.
     room: u64,
+    grows_tree: bool,
 }
 
 impl PostgresWriter {
-    pub fn new(options: PgConnectOptions, partition_positions: u64) -> Result<Self, StoreError> {
+    pub fn new(
+        options: PgConnectOptions,
+        partition_positions: u64,
+        grows_tree: bool,
+    ) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -40,7 +46,8 @@ impl PostgresWriter {
             ("enable_seqscan", "off"),
         ]);
         let connection = None;
-        Ok(Self { runtime, options, connection, in_transaction: false, partition_positions, room: 0 })
+        let (in_transaction, room) = (false, 0);
+        Ok(Self { runtime, options, connection, in_transaction, partition_positions, room, grows_tree })
     }
 
     /// Runs `work` on the connection, which is opened if need be.
@@ -69,6 +76,10 @@ impl PostgresWriter {
             Answer::Error(error) => error,
             Answer::None => StoreError("PostgreSQL does not answer".to_owned()),
         })
+    }
+
+    fn reads_mark(&self) -> fn(&PgRow) -> Result<Mark, StoreError> {
+        if self.grows_tree { sql::mark } else { |row| Ok(sql::head(row)?) }
     }
 
     /// Makes room for the plan, and ahead of it for half a partition.
@@ -106,21 +117,20 @@ impl Backend for PostgresWriter {
     const LOCK_IS_FREE: bool = false;
 
     fn head(&mut self) -> Result<Mark, StoreError> {
-        self.ask(async |connection| {
-            let newest = sqlx::query(HEAD).fetch_optional(connection).await?;
-            Ok(newest.as_ref().map(mark).transpose()?.unwrap_or_default())
-        })
+        let mark = self.reads_mark();
+        self.ask(async |connection| mark(&sqlx::query(MARK).fetch_one(connection).await?))
     }
 
     fn lock(&mut self) -> Result<Mark, StoreError> {
         let begin = if self.in_transaction { "" } else { "BEGIN;" };
         self.in_transaction = true;
+        let mark = self.reads_mark();
         self.ask(async |connection| {
-            let all = AssertSqlSafe(format!("{begin} SELECT pg_advisory_xact_lock({WRITERS_LOCK}); {HEAD}"));
+            let all = AssertSqlSafe(format!("{begin} SELECT pg_advisory_xact_lock({WRITERS_LOCK}); {MARK}"));
             let rows = sqlx::raw_sql(all).fetch_all(connection).await?;
-            // The lock's row has one column, the head's has three.
-            let newest = rows.iter().find(|row| row.len() == 3);
-            Ok(newest.map(mark).transpose()?.unwrap_or_default())
+            // The lock's row has one column.
+            let row = rows.iter().find(|row| row.len() > 1);
+            mark(row.ok_or(StoreError("PostgreSQL: the log has no tree".to_owned()))?)
         })
     }
 
@@ -153,8 +163,9 @@ impl Backend for PostgresWriter {
     fn write(&mut self, plan: &Plan<'_>, guesses: &Guesses<'_>) -> Result<(), WriteError> {
         self.make_room(plan)?;
         let locked = std::mem::take(&mut self.in_transaction);
+        let grows_tree = self.grows_tree;
         let written = self.run(async |connection| {
-            let result = insert(&mut *connection, plan, guesses).await.map_err(write_error)?;
+            let result = insert(&mut *connection, plan, guesses, grows_tree).await.map_err(write_error)?;
             if result.rows_affected() != plan.events.len() as u64 {
                 return Err(WriteError::Lost);
             }
@@ -200,9 +211,32 @@ async fn insert(
     connection: &mut PgConnection,
     plan: &Plan<'_>,
     guesses: &Guesses<'_>,
+    grows_tree: bool,
 ) -> Result<PgQueryResult, sqlx::Error> {
+    let nodes = &plan.nodes;
+    let statement = match grows_tree {
+        true => batch(sql::WRITE, plan, guesses)
+            .bind(big(plan.frontier.size()))
+            .bind(plan.frontier.to_bytes())
+            .bind(column(nodes, |n| i16::from(n.level)))
+            .bind(column(nodes, |n| big(n.index)))
+            .bind(column(nodes, |n| n.hash.as_slice())),
+        #[cfg(feature = "bench")]
+        false => batch(sql::WRITE_WITHOUT_TREE, plan, guesses),
+        #[cfg(not(feature = "bench"))]
+        false => return Err(sqlx::Error::Protocol("a log without its tree".to_owned())),
+    };
+    statement.execute(connection).await
+}
+
+/// Binds what [`sql::WRITE`] begins with.
+fn batch<'q>(
+    statement: &'static str,
+    plan: &'q Plan<'_>,
+    guesses: &'q Guesses<'_>,
+) -> Query<'q, Postgres, PgArguments> {
     let (events, keys) = (&plan.events, &plan.keys);
-    sqlx::query(sql::WRITE)
+    sqlx::query(statement)
         .bind(WRITERS_LOCK)
         .bind(big(plan.base.position))
         .bind(plan.base.event_id)
@@ -231,8 +265,6 @@ async fn insert(
         .bind(column(events, |e| e.metadata.causation_id))
         .bind(column(events, |e| e.payload.as_str()))
         .bind(column(events, |e| e.leaf.as_slice()))
-        .execute(connection)
-        .await
 }
 
 /// Sorts errors of the writing statement by what they say about its fate.

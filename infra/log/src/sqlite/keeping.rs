@@ -8,15 +8,18 @@ use hashlink::LruCache;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::connect;
-use super::reader::{SqliteReader, read_mark, unavailable};
+use super::reader::{SqliteReader, unavailable};
+use super::tree::{insert_tree, read_mark};
 use super::writer::insert_events;
 use crate::backend::StoreError;
 use crate::decode::big;
 use crate::keeping::Keeps;
+use crate::plan::Mark;
+use crate::tree::grow;
 
 impl SqliteReader {
     /// Runs `work` on a connection of its own that may write.
-    async fn writing<T, E, F>(&self, work: F) -> Result<Result<T, E>, String>
+    pub(super) async fn writing<T, E, F>(&self, work: F) -> Result<Result<T, E>, String>
     where
         T: Send + 'static,
         E: Send + 'static,
@@ -38,11 +41,14 @@ fn failed(error: rusqlite::Error) -> RestoreError {
 fn restore(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), RestoreError> {
     let Some(first) = events.first() else { return Ok(()) };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let head = read_mark(&transaction).map_err(failed)?.position;
+    let unfit = |StoreError(reason)| RestoreError::Unavailable(reason);
+    let Mark { position: head, mut frontier, .. } = read_mark(&transaction).map_err(unfit)?;
     if head + 1 != first.position {
         return Err(RestoreError::NotNext { head, first: first.position });
     }
     insert_events(&transaction, &mut LruCache::new(events.len()), events).map_err(failed)?;
+    let nodes = grow(&mut frontier, events);
+    insert_tree(&transaction, &frontier, &nodes).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 

@@ -5,6 +5,7 @@
 mod keeping;
 mod reader;
 mod schema;
+mod tree;
 mod writer;
 
 use std::path::Path;
@@ -30,8 +31,9 @@ impl SqliteLog {
     pub async fn open(path: impl AsRef<Path>, options: LogOptions) -> Result<Self, LogError> {
         let path = path.as_ref().to_owned();
         let (readers, cached_streams) = (options.readers, options.cached_streams);
+        let grows_tree = options.grows_tree();
         let opened = tokio::task::spawn_blocking(move || {
-            let mut writer = SqliteWriter::new(path.clone(), cached_streams);
+            let mut writer = SqliteWriter::new(path.clone(), cached_streams, grows_tree);
             let head = writer.head()?;
             Ok::<_, StoreError>((writer, SqliteReader::new(path, readers), head))
         });

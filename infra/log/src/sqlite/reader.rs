@@ -103,7 +103,7 @@ impl Reads for SqliteReader {
     }
 
     async fn head(&self) -> Result<Head, LogError> {
-        self.with(|connection| Ok(read_mark(connection).map_err(unavailable)?.head())).await
+        self.with(|connection| Ok(read_head(connection).map_err(unavailable)?.head())).await
     }
 }
 
@@ -154,7 +154,8 @@ fn read_events(
     Ok(found)
 }
 
-pub(super) fn read_mark(connection: &Connection) -> rusqlite::Result<Mark> {
+/// The newest event, without the tree.
+pub(super) fn read_head(connection: &Connection) -> rusqlite::Result<Mark> {
     let mut statement = connection.prepare_cached(
         "SELECT position, recorded_at, event_id FROM events ORDER BY position DESC LIMIT 1",
     )?;
@@ -163,6 +164,7 @@ pub(super) fn read_mark(connection: &Connection) -> rusqlite::Result<Mark> {
             position: row.get::<_, i64>(0)?.cast_unsigned(),
             recorded_at: timestamp(row.get(1)?).ok(),
             event_id: Some(uuid::Uuid::from_bytes(row.get(2)?)),
+            ..Mark::default()
         })
     });
     Ok(newest.optional()?.unwrap_or_default())

@@ -6,7 +6,7 @@ use crate::backend::StoreError;
 
 /// Kept in `user_version`, which belongs to the log: nothing else keeps tables
 /// in this file. Layouts before this one were never released.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 
 /// Events name their stream by number, and numbers are given in the order in
 /// which streams begin: so the streams that are written to now stand next to
@@ -61,6 +61,30 @@ const TABLES: &str = "
         PRIMARY KEY (tenant, key)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX idempotency_age ON idempotency (recorded_at);
+
+    -- The Merkle tree over the leaves: its size is the newest position, always.
+    CREATE TABLE tree (
+        one      INTEGER PRIMARY KEY CHECK (one = 1),
+        size     INTEGER NOT NULL,
+        -- Roots of the complete subtrees, the largest first.
+        frontier BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO tree VALUES (1, 0, x'');
+    -- The root of full tile `number` of the level below.
+    CREATE TABLE tree_nodes (
+        level  INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        hash   BLOB NOT NULL,
+        PRIMARY KEY (level, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE checkpoints (
+        origin    TEXT NOT NULL,
+        size      INTEGER NOT NULL,
+        root      BLOB NOT NULL,
+        note      TEXT NOT NULL,
+        signed_at INTEGER NOT NULL,
+        PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
 
     CREATE VIEW event_log AS SELECT
         position, tenant, kind, streams.id AS stream, version, type, schema,

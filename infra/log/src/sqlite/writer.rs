@@ -9,7 +9,8 @@ use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connect;
-use super::reader::{EVENTS_OF_STREAM, read_mark, read_reply};
+use super::reader::{EVENTS_OF_STREAM, read_head, read_reply};
+use super::tree::{insert_tree, read_mark};
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
 use crate::plan::{Known, Mark, Plan};
@@ -19,11 +20,19 @@ pub(super) struct SqliteWriter {
     connection: Option<Connection>,
     /// Numbers of streams, which never change once they are committed.
     numbers: LruCache<StreamId, i64>,
+    grows_tree: bool,
 }
 
 impl SqliteWriter {
-    pub fn new(path: PathBuf, cached_streams: usize) -> Self {
-        Self { path, connection: None, numbers: LruCache::new(cached_streams) }
+    pub fn new(path: PathBuf, cached_streams: usize, grows_tree: bool) -> Self {
+        Self { path, connection: None, numbers: LruCache::new(cached_streams), grows_tree }
+    }
+
+    /// The newest event, with the tree if that grows.
+    fn mark(&mut self) -> Result<Mark, StoreError> {
+        let grows_tree = self.grows_tree;
+        let connection = self.connection()?;
+        if grows_tree { read_mark(connection) } else { Ok(read_head(connection)?) }
     }
 
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
@@ -39,7 +48,7 @@ impl Backend for SqliteWriter {
     const LOCK_IS_FREE: bool = true;
 
     fn head(&mut self) -> Result<Mark, StoreError> {
-        Ok(read_mark(self.connection()?)?)
+        self.mark()
     }
 
     fn lock(&mut self) -> Result<Mark, StoreError> {
@@ -47,7 +56,7 @@ impl Backend for SqliteWriter {
         if connection.is_autocommit() {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         }
-        Ok(read_mark(connection)?)
+        self.mark()
     }
 
     fn unlock(&mut self) -> Result<(), StoreError> {
@@ -83,10 +92,13 @@ impl Backend for SqliteWriter {
     }
 
     fn write(&mut self, plan: &Plan<'_>, _: &Guesses<'_>) -> Result<(), WriteError> {
-        let Self { connection: Some(connection), numbers, .. } = self else {
+        let Self { connection: Some(connection), numbers, grows_tree, .. } = self else {
             return Err(StoreError("SQLite: no transaction is open".to_owned()).into());
         };
         insert(connection, numbers, plan).map_err(StoreError::from)?;
+        if *grows_tree {
+            insert_tree(connection, &plan.frontier, &plan.nodes).map_err(StoreError::from)?;
+        }
         let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => Ok(()),

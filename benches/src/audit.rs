@@ -1,0 +1,65 @@
+//! `audit`: what proofs cost. Durable appends a second while the log keeps its
+//! Merkle tree, against the same log without one.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::append::{Case, ours};
+use crate::table::{Line, median, print};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A server on which databases may be created.
+    #[arg(long, env = "DAYBOOK_TEST_POSTGRES")]
+    postgres: Option<String>,
+    /// Callers at once.
+    #[arg(long, value_delimiter = ',', default_value = "64,256")]
+    writers: Vec<usize>,
+    /// Length of one run in seconds.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Runs of each; they take turns.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Only these: postgres, sqlite.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+pub fn run(arguments: Arguments, json: bool) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let wanted = |store: &str| arguments.only.as_deref().is_none_or(|only| only == store);
+    let mut lines = Vec::new();
+    for (store, name) in [("postgres", "PostgreSQL"), ("sqlite", "SQLite")] {
+        if !wanted(store) || (store == "postgres" && arguments.postgres.is_none()) {
+            continue;
+        }
+        for &writers in &arguments.writers {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            for turn in 0..2 * arguments.runs {
+                // Each goes first as often as the other.
+                let tree = (turn + turn / 2) % 2 == 0;
+                let duration = Duration::from_secs(arguments.seconds);
+                let postgres = arguments.postgres.clone();
+                let case = Case { writers, duration, postgres, unconditional: false, tree };
+                let rate = match store {
+                    "postgres" => runtime.block_on(ours::postgres(&case))?,
+                    _ => runtime.block_on(ours::sqlite(&case))?,
+                };
+                if tree { with.push(rate) } else { without.push(rate) }
+            }
+            lines.push(Line {
+                bench: "audit",
+                case: format!("appends with a tree, {name}, {writers} writers"),
+                ours: median(&with),
+                peer: "without a tree",
+                peer_value: median(&without),
+                unit: "events/s",
+                runs: arguments.runs,
+            });
+        }
+    }
+    print(&lines, json);
+    Ok(())
+}
