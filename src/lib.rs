@@ -1,6 +1,7 @@
 //! The one place that knows all parts: the command line, the importers, the
-//! generated show day, and the wiring that plugs technology into ports.
+//! generated show day, the checks of auditors, and the wiring that plugs technology into ports.
 
+pub mod audit;
 pub mod cli;
 pub mod demo;
 pub mod import;

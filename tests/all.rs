@@ -3,6 +3,7 @@
 
 mod api;
 mod archive;
+mod audit;
 mod cli;
 mod conformance;
 mod demo;

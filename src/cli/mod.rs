@@ -3,6 +3,7 @@
 //! (`demo --exit`, `bus verify`).
 
 mod archive;
+mod audit;
 mod bus;
 mod demo;
 mod events;
@@ -76,6 +77,8 @@ enum Command {
     Restore(archive::Restore),
     /// Find out whether the archive would restore the log
     Backup(archive::Backup),
+    /// Proofs, and history checked without trusting who keeps it
+    Audit(audit::Audit),
     /// Look at the read models
     Projections(projections::Projections),
     /// The copy of the log on NATS
@@ -174,6 +177,7 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
         Command::Archive(args) => archive::run(args, &configured(&cli.flags)?, out).await,
         Command::Restore(args) => archive::restore(args, &configured(&cli.flags)?, out).await,
         Command::Backup(args) => archive::backup(args, &configured(&cli.flags)?, out).await,
+        Command::Audit(args) => audit::run(args, &configured(&cli.flags)?, out).await,
         Command::Serve => serve::run(Config::load(&cli.flags)?, out).await,
         Command::Replay(args) => {
             let config = Config::load(&cli.flags)?;
@@ -218,7 +222,7 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
         #[cfg(feature = "sql")]
         Command::Sql(_) => exit::OK,
         // Handled by the caller.
-        Command::Archive(_) | Command::Restore(_) | Command::Backup(_) => exit::OK,
+        Command::Archive(_) | Command::Audit(_) | Command::Restore(_) | Command::Backup(_) => exit::OK,
         Command::Serve
         | Command::Demo(_)
         | Command::Replay(_)

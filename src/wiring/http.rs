@@ -19,14 +19,16 @@ use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
 use read_api::ReadState;
 use read_api::hub::Hub;
+use read_api::routes::tlog::{self, TreeState};
 use tokio::sync::Semaphore;
+use workers::Signer;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub fn router(
     config: &Config,
     services: &Services,
-    state: ReadState,
+    (state, tree): (ReadState, TreeState),
     engine: replays::Engine,
     sql: Option<Arc<dyn Sql>>,
     ring: Arc<KeyRing>,
@@ -39,8 +41,11 @@ pub fn router(
         parts.push(commands::openapi());
     }
     if config.roles.has(Role::ReadApi) {
-        routes.api = routes.api.merge(read_api::router(state));
-        parts.push(read_api::openapi());
+        routes.api = routes.api.merge(read_api::router(state)).merge(tlog::router(tree.clone()));
+        parts.extend([read_api::openapi(), tlog::openapi()]);
+        if config.audit.public {
+            parts.push(tlog::public_openapi());
+        }
     }
     if config.roles.has(Role::Commands) {
         routes.api = routes.api.merge(replays::routes::router(engine));
@@ -57,6 +62,9 @@ pub fn router(
         let document =
             openapi::document(VERSION, "One append-only log; every ledger is posted from it.", parts);
         routes.open = openapi::routes(&document)?.merge(problem_pages::routes());
+    }
+    if config.roles.has(Role::ReadApi) && config.audit.public {
+        routes.open = routes.open.merge(tlog::public_router(tree));
     }
     let auth = Authenticator {
         ring,
@@ -101,6 +109,7 @@ pub fn health(
     log: &Arc<dyn EventLog>,
     state: &ReadState,
     hub: Option<&Hub>,
+    signer: Option<&Signer>,
     metrics: Metrics,
 ) -> Arc<Health> {
     let (log, rows) = (log.clone(), state.rows.clone());
@@ -132,6 +141,12 @@ pub fn health(
         health = health.component("hub", false, move || {
             let table = table.clone();
             async move { Status::ok(format!("table at position {}", table.position())) }
+        });
+    }
+    if let Some(state) = signer.map(Signer::state) {
+        health = health.component("signer", false, move || {
+            let status = super::audit::health(&state);
+            async move { status }
         });
     }
     Arc::new(health)

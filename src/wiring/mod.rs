@@ -1,6 +1,7 @@
 //! The composition root: technology is plugged into ports here and nowhere else.
 
 mod archive;
+pub mod audit;
 pub mod bus;
 mod columns;
 mod http;
@@ -91,13 +92,23 @@ pub async fn start(config: &Config) -> Result<Running> {
         let stop = stop.working.clone();
         tasks.working(async move { archiver.run(stop).await });
     }
+    let keys = audit::signing_keys(config)?;
+    let origin = audit::origin(config, &keys);
+    let signer = match config.roles.has(Role::Signer) {
+        true => audit::signer(config, &log, keys, services.clock.clone()),
+        false => None,
+    };
+    let tree = audit::tree_state(&log, engine.log.clone(), origin);
     let state = ReadState { log: engine.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
-    let health = http::health(&log.log, &state, hub.as_deref(), metrics);
+    let health = http::health(&log.log, &state, hub.as_deref(), signer.as_deref(), metrics);
+    if let Some(signer) = signer {
+        tasks.working(signer.run(stop.working.clone()));
+    }
     #[cfg(feature = "sql")]
     let sql = Some(sql::served(config, &log)?);
     #[cfg(not(feature = "sql"))]
     let sql = None;
-    let router = http::router(config, &services, state, engine.clone(), sql, ring, health.clone())?;
+    let router = http::router(config, &services, (state, tree), engine.clone(), sql, ring, health.clone())?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("listening on {}", config.http.listen))?;

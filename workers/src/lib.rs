@@ -2,6 +2,8 @@
 
 pub mod drainer;
 pub mod relay;
+pub mod signer;
 
 pub use drainer::{Drainer, DrainerConfig, align};
 pub use relay::{Relay, RelayConfig};
+pub use signer::{Signer, SignerConfig};

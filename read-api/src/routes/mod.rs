@@ -12,6 +12,7 @@ pub mod projections;
 pub mod retention;
 pub mod series;
 pub mod sql;
+pub mod tlog;
 
 use ::projections::tap_analytics::NO_EVENT;
 use ::projections::tap_analytics::rows::EventSettings;

@@ -28,6 +28,8 @@ const SHORT_NAMES: [(&str, &str); 25] = [
     ("ARCHIVE_SEAL_SECONDS", "archive.seal_seconds"),
     ("ARCHIVE_MERGE_BYTES", "archive.merge_bytes"),
     ("ARCHIVE_GRACE_SECONDS", "archive.grace_seconds"),
+    ("AUDIT_SIGNING_KEYS", "audit.signing_keys"),
+    ("AUDIT_ORIGIN", "audit.origin"),
     ("S3_ENDPOINT", "s3.endpoint"),
     ("S3_REGION", "s3.region"),
     ("S3_BUCKET", "s3.bucket"),
@@ -66,7 +68,7 @@ pub struct Flags {
     /// Address to serve on
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     pub listen: Option<String>,
-    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay, archiver or all
+    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay, archiver, signer or all
     #[arg(long, value_name = "ROLE,…", global = true)]
     pub roles: Option<String>,
     /// When a tap is answered: journal, log or none

@@ -30,6 +30,7 @@ pub struct Config {
     pub hub: HubSettings,
     pub replays: ReplaySettings,
     pub archive: ArchiveSettings,
+    pub audit: AuditSettings,
     pub s3: S3Settings,
     pub sql: SqlSettings,
     pub log: LogSettings,
@@ -126,6 +127,17 @@ pub struct ArchiveSettings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Empty: the name of the first key.
+    pub origin: String,
+    pub signing_keys: Vec<PathBuf>,
+    pub record: PathBuf,
+    pub sign_ms: u32,
+    pub public: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct S3Settings {
     pub endpoint: String,
     pub region: String,
@@ -206,6 +218,9 @@ impl Config {
                 false => format!("s3://{}", self.s3.bucket),
             };
         }
+        if self.audit.record.as_os_str().is_empty() {
+            self.audit.record = self.data_dir.join("audit.checkpoint");
+        }
         self.hub.hosts = std::mem::take(&mut self.hub.hosts)
             .into_iter()
             .map(|(host, tenant)| (host.to_ascii_lowercase(), tenant))
@@ -213,6 +228,7 @@ impl Config {
         let limits = &self.limits;
         let at_least_1 = [
             ("nats.in_flight", self.nats.in_flight),
+            ("audit.sign_ms", self.audit.sign_ms as usize),
             ("http.max_connections", self.http.max_connections),
             ("http.head_timeout_seconds", self.http.head_timeout_seconds as usize),
             ("http.concurrency", self.http.concurrency),

@@ -73,10 +73,11 @@ pub enum Role {
     Drainer,
     Relay,
     Archiver,
+    Signer,
 }
 
 impl Role {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Commands,
         Self::ReadApi,
         Self::Hub,
@@ -84,6 +85,7 @@ impl Role {
         Self::Drainer,
         Self::Relay,
         Self::Archiver,
+        Self::Signer,
     ];
 
     pub fn name(self) -> &'static str {
@@ -95,12 +97,13 @@ impl Role {
             Self::Drainer => "drainer",
             Self::Relay => "relay",
             Self::Archiver => "archiver",
+            Self::Signer => "signer",
         }
     }
 }
 
 /// Names in the configuration, and the roles that each stands for.
-const NAMES: [(&str, &[Role]); 9] = [
+const NAMES: [(&str, &[Role]); 10] = [
     ("all", &Role::ALL),
     ("api", &[Role::Commands, Role::ReadApi]),
     ("commands", &[Role::Commands]),
@@ -110,6 +113,7 @@ const NAMES: [(&str, &[Role]); 9] = [
     ("drainer", &[Role::Drainer]),
     ("relay", &[Role::Relay]),
     ("archiver", &[Role::Archiver]),
+    ("signer", &[Role::Signer]),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

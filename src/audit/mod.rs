@@ -1,0 +1,5 @@
+//! Checking history without trusting who kept it: everything is computed again
+//! from the events and compared with what was signed.
+
+pub mod verify;
+pub mod watch;

@@ -1,0 +1,367 @@
+//! Recomputes leaves and tree from the events, in position order, and compares
+//! them with the log's own tree and with signed checkpoints.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use domain::RecordedEvent;
+use domain::ports::archive::{Archive, ArchiveError};
+use domain::ports::log::{EventLog, LogError, ReadFilter};
+use domain::ports::tree::{TreeLog, frontier_at};
+use domain::tree::{Frontier, Hash, Node, TILE_HEIGHT};
+use proofs::Checkpoint;
+use serde::Serialize;
+
+/// Events read at a time.
+const PAGE: usize = 10_000;
+/// Signed checkpoints looked up at a time.
+const CHECKPOINTS: usize = 1_000;
+
+/// The first thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Finding {
+    /// The event is not the one that was recorded, or its leaf was changed.
+    Event {
+        position: u64,
+    },
+    Missing {
+        position: u64,
+    },
+    /// What is stored cannot be read as events.
+    Damaged {
+        reason: String,
+    },
+    /// The events hold together, but the log's tree says something else.
+    Tree {
+        first: u64,
+        last: u64,
+    },
+    /// Up to `first - 1` all is as it was signed, and up to `last` it is not.
+    Signed {
+        first: u64,
+        last: u64,
+        by: String,
+    },
+    /// More was signed than there is.
+    Cut {
+        signed: u64,
+        by: String,
+        size: u64,
+    },
+    /// No checkpoint has a signature of the key that was asked for.
+    Unsigned,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Event { position } => write!(f, "the event at position {position} was changed"),
+            Self::Missing { position } => write!(f, "the event at position {position} is missing"),
+            Self::Damaged { reason } => f.write_str(reason),
+            Self::Tree { first, last } => {
+                write!(f, "the log's tree is not that of the events at positions {first} to {last}")
+            }
+            Self::Signed { first, last, by } => {
+                write!(f, "something at positions {first} to {last} is not what was signed ({by})")
+            }
+            Self::Cut { signed, by, size } => {
+                write!(f, "history was cut: {signed} events were signed ({by}), there are {size}")
+            }
+            Self::Unsigned => f.write_str("no checkpoint is signed with this key"),
+        }
+    }
+}
+
+/// What was computed, and whether it is what was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub holds: bool,
+    pub finding: Option<Finding>,
+    /// Positions before this one were taken from a checkpoint that is trusted.
+    pub first: u64,
+    pub last: u64,
+    /// Of the tree up to `last`, hexadecimal.
+    pub root: String,
+    /// Checkpoints that the tree was compared with.
+    pub checkpoints: usize,
+    /// The largest of them.
+    pub signed: u64,
+}
+
+/// A checkpoint whose signature has been checked, and where it is from.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub checkpoint: Checkpoint,
+    pub by: &'static str,
+}
+
+/// Checkpoints that the log keeps, as far as they are to be believed.
+pub type Opens = dyn Fn(&str) -> Option<Checkpoint> + Send + Sync;
+
+pub struct Verifier<'a> {
+    pub events: Source<'a>,
+    /// The log's own tree, if there is one to compare with.
+    pub tree: Option<&'a dyn TreeLog>,
+    /// Last position.
+    pub upto: u64,
+    /// What the auditor brings, any order.
+    pub known: Vec<Known>,
+    /// Also those that the log keeps, of this origin.
+    pub kept: Option<(String, &'a Opens)>,
+    /// Whether a history without any checkpoint fails.
+    pub must_be_signed: bool,
+}
+
+/// Where the events are read.
+pub enum Source<'a> {
+    Log(&'a dyn EventLog),
+    Archive(&'a dyn Archive),
+}
+
+struct Run {
+    frontier: Frontier,
+    first: u64,
+    next: VecDeque<Known>,
+    compared: usize,
+    signed: u64,
+}
+
+impl Verifier<'_> {
+    /// From the first event, or behind a checkpoint that is trusted.
+    pub async fn run(mut self, from: Option<&Checkpoint>, progress: &mut dyn FnMut(u64)) -> Result<Verdict> {
+        self.known.sort_by_key(|known| known.checkpoint.size);
+        let mut run = match self.begin(from).await? {
+            Ok(run) => run,
+            Err((run, finding)) => return Ok(verdict(run, Some(finding))),
+        };
+        let mut page = self.read(run.frontier.size()).await;
+        let finding = loop {
+            let events = match page {
+                Ok(events) if events.is_empty() => break self.end(&run).await?,
+                Ok(events) => events,
+                Err(finding) => break Some(finding?),
+            };
+            let through = events.last().map_or(0, |e| e.position);
+            // The next page is read while this one is hashed.
+            let (next, hashed) = tokio::join!(self.read(through), hash(events));
+            if let Some(finding) = self.follow(&mut run, hashed?).await? {
+                break Some(finding);
+            }
+            progress(run.frontier.size());
+            page = next;
+        };
+        Ok(verdict(run, finding))
+    }
+
+    async fn begin(&self, from: Option<&Checkpoint>) -> Result<Result<Run, (Run, Finding)>> {
+        let run = |frontier: Frontier| Run {
+            first: frontier.size() + 1,
+            next: VecDeque::new(),
+            compared: 0,
+            signed: frontier.size(),
+            frontier,
+        };
+        let (Some(from), Some(tree)) = (from, self.tree) else { return Ok(Ok(run(Frontier::default()))) };
+        if from.size > self.upto {
+            let cut = Finding::Cut { signed: from.size, by: "the checkpoint".to_owned(), size: self.upto };
+            return Ok(Err((run(Frontier::default()), cut)));
+        }
+        let frontier = frontier_at(tree, from.size).await.context("reading the log's tree")?;
+        if frontier.root() == from.root {
+            return Ok(Ok(run(frontier)));
+        }
+        let finding = Finding::Signed { first: 1, last: from.size, by: "the checkpoint".to_owned() };
+        Ok(Err((run(Frontier::default()), finding)))
+    }
+
+    /// A page of events; what is wrong with what is stored is a finding.
+    async fn read(&self, after: u64) -> Result<Vec<RecordedEvent>, Result<Finding>> {
+        let left = usize::try_from(self.upto.saturating_sub(after)).unwrap_or(PAGE);
+        if left == 0 {
+            return Ok(Vec::new());
+        }
+        let (limit, all) = (PAGE.min(left), ReadFilter::default());
+        let page = match self.events {
+            Source::Log(log) => log.read(after, limit, &all).await.map_err(in_log),
+            Source::Archive(archive) => archive.read(after, limit, &all).await.map_err(in_archive),
+        };
+        let missing = Finding::Missing { position: after + 1 };
+        page.and_then(|page| if page.events.is_empty() { Err(Ok(missing)) } else { Ok(page.events) })
+    }
+
+    async fn follow(&self, run: &mut Run, events: Vec<Hashed>) -> Result<Option<Finding>> {
+        let mut full = Vec::new();
+        for event in &events {
+            let position = run.frontier.size() + 1;
+            if event.position != position {
+                return Ok(Some(Finding::Missing { position }));
+            }
+            if event.computed != event.stored {
+                return Ok(Some(Finding::Event { position }));
+            }
+            run.frontier.push(&event.computed, &mut full);
+            if let Some(finding) = self.compare(run).await? {
+                return Ok(Some(finding));
+            }
+        }
+        self.nodes(&full).await
+    }
+
+    /// With the checkpoint of this size, if there is one.
+    async fn compare(&self, run: &mut Run) -> Result<Option<Finding>> {
+        let size = run.frontier.size();
+        if run.next.is_empty() || run.next.front().is_some_and(|known| known.checkpoint.size < size) {
+            self.look_ahead(run).await?;
+        }
+        while let Some(known) = run.next.pop_front_if(|known| known.checkpoint.size == size) {
+            if known.checkpoint.root != run.frontier.root() {
+                let (first, by) = (run.signed + 1, known.by.to_owned());
+                return Ok(Some(Finding::Signed { first, last: size, by }));
+            }
+            (run.compared, run.signed) = (run.compared + 1, size);
+        }
+        Ok(None)
+    }
+
+    /// Fills `next` with what is known of this size and later. One that is far
+    /// away stands at the end, so that this is done once in a while.
+    async fn look_ahead(&self, run: &mut Run) -> Result<()> {
+        let size = run.frontier.size();
+        let mut ahead: Vec<Known> = Vec::new();
+        let mut horizon = u64::MAX;
+        if let (Some(tree), Some((origin, open))) = (self.tree, &self.kept) {
+            let kept = tree.checkpoints(origin, size - 1, CHECKPOINTS).await?;
+            if kept.len() == CHECKPOINTS {
+                horizon = kept.last().map_or(horizon, |c| c.size);
+            }
+            let opened = kept.iter().filter_map(|c| open(&c.note));
+            ahead.extend(opened.map(|checkpoint| Known { checkpoint, by: "kept by the log" }));
+        }
+        let brought = self.known.iter().filter(|k| (size..=horizon).contains(&k.checkpoint.size));
+        ahead.extend(brought.cloned());
+        ahead.sort_by_key(|known| known.checkpoint.size);
+        if ahead.is_empty() {
+            let never = Checkpoint { origin: String::new(), size: u64::MAX, root: [0; 32] };
+            ahead.push(Known { checkpoint: never, by: "nobody" });
+        }
+        run.next = ahead.into();
+        Ok(())
+    }
+
+    /// With the roots of full tiles that the log keeps.
+    async fn nodes(&self, full: &[Node]) -> Result<Option<Finding>> {
+        let Some(tree) = self.tree else { return Ok(None) };
+        for level in 1..=full.iter().map(|node| node.level).max().unwrap_or(0) {
+            let ours: Vec<&Node> = full.iter().filter(|node| node.level == level).collect();
+            let Some(first) = ours.first().map(|node| node.index) else { continue };
+            let kept = tree.nodes(level, first, ours.len()).await;
+            let wrong = match kept {
+                Ok(kept) => {
+                    ours.iter().zip(kept).find(|(node, kept)| node.hash != *kept).map(|(n, _)| n.index)
+                }
+                Err(LogError::Damaged { .. }) => Some(first),
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(index) = wrong {
+                let shift = u32::from(level) * u32::from(TILE_HEIGHT);
+                let (first, last) = ((index << shift) + 1, (index + 1) << shift);
+                return Ok(Some(Finding::Tree { first, last }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn end(&self, run: &Run) -> Result<Option<Finding>> {
+        let size = run.frontier.size();
+        if let Some(tree) = self.tree {
+            let theirs = frontier_at(tree, size).await;
+            let same = match theirs {
+                Ok(theirs) => theirs == run.frontier,
+                Err(LogError::Damaged { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if !same {
+                let first = size - size % (1 << TILE_HEIGHT) + 1;
+                return Ok(Some(Finding::Tree { first: first.min(size), last: size }));
+            }
+            if let Some((origin, open)) = &self.kept
+                && let Some(newest) = tree.checkpoint(origin, None).await?
+                && let Some(newest) = open(&newest.note)
+                && newest.size > tree.frontier().await?.size()
+            {
+                let by = "kept by the log".to_owned();
+                return Ok(Some(Finding::Cut { signed: newest.size, by, size }));
+            }
+        }
+        if let Some(known) = self.known.iter().find(|known| known.checkpoint.size > size) {
+            let (signed, by) = (known.checkpoint.size, known.by.to_owned());
+            return Ok(Some(Finding::Cut { signed, by, size }));
+        }
+        Ok((self.must_be_signed && run.compared == 0 && size > 0).then_some(Finding::Unsigned))
+    }
+}
+
+fn in_log(error: LogError) -> Result<Finding> {
+    match error {
+        LogError::Damaged { position, reason } if reason == "it is missing" => {
+            Ok(Finding::Missing { position })
+        }
+        LogError::Damaged { position, reason } => {
+            Ok(Finding::Damaged { reason: format!("the event at position {position}: {reason}") })
+        }
+        error => Err(error.into()),
+    }
+}
+
+fn in_archive(error: ArchiveError) -> Result<Finding> {
+    match error {
+        ArchiveError::Damaged { .. } | ArchiveError::Missing { .. } => {
+            Ok(Finding::Damaged { reason: error.to_string() })
+        }
+        error => Err(error.into()),
+    }
+}
+
+struct Hashed {
+    position: u64,
+    computed: Hash,
+    stored: Hash,
+}
+
+/// On all cores.
+async fn hash(events: Vec<RecordedEvent>) -> Result<Vec<Hashed>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let events = Arc::new(events);
+    let part = events.len().div_ceil(threads).max(1);
+    let tasks = (0..events.len()).step_by(part).map(|start| {
+        let events = events.clone();
+        tokio::task::spawn_blocking(move || {
+            let part = &events[start..events.len().min(start + part)];
+            let hashed = part.iter().map(|event| Hashed {
+                position: event.position,
+                computed: event.compute_leaf(),
+                stored: event.leaf,
+            });
+            hashed.collect::<Vec<_>>()
+        })
+    });
+    let mut all = Vec::with_capacity(events.len());
+    for task in tasks.collect::<Vec<_>>() {
+        all.extend(task.await?);
+    }
+    Ok(all)
+}
+
+fn verdict(run: Run, finding: Option<Finding>) -> Verdict {
+    Verdict {
+        holds: finding.is_none(),
+        finding,
+        first: run.first,
+        last: run.frontier.size(),
+        root: hex::encode(run.frontier.root()),
+        checkpoints: run.compared,
+        signed: run.signed,
+    }
+}

@@ -1,0 +1,141 @@
+//! `daybook audit verify`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use domain::ports::archive::Archive;
+use domain::ports::tree::TreeLog;
+use infra_archive::SealedHistory;
+use infra_runtime::{Config, SystemClock};
+use proofs::{Checkpoint, Trust};
+
+use super::TrustFlags;
+use crate::audit::verify::{Known, Opens, Source, Verdict, Verifier};
+use crate::cli::exit;
+use crate::cli::output::Output;
+use crate::cli::progress::Bar;
+use crate::wiring::{self, audit};
+
+#[derive(Args)]
+pub struct Verify {
+    /// Read this archive alone, without the log: a folder, s3://…, gs://… or az://…
+    #[arg(long, value_name = "URL")]
+    archive: Option<String>,
+    #[command(flatten)]
+    trust: TrustFlags,
+    /// A checkpoint that the history must agree with: a signed note
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Begin behind the checkpoint, whose size this is, instead of at the first event
+    #[arg(long, value_name = "SIZE", requires = "checkpoint")]
+    from: Option<u64>,
+}
+
+pub async fn run(args: Verify, config: &Config, out: &mut Output) -> Result<u8> {
+    let trust = args.trust.trust()?;
+    let brought = brought(&args, trust.as_ref())?;
+    let verdict = match &args.archive {
+        Some(url) => sealed(url, &args, trust.as_ref(), brought, config).await?,
+        None => live(&args, trust.as_ref(), brought, config).await?,
+    };
+    show(&verdict, trust.is_some(), out)?;
+    Ok(if verdict.holds { exit::OK } else { exit::DISAGREES })
+}
+
+/// What `--checkpoint` names. Without a key its signature is not looked at:
+/// whoever gives it vouches for it.
+fn brought(args: &Verify, trust: Option<&Trust>) -> Result<Option<Checkpoint>> {
+    let Some(file) = &args.checkpoint else { return Ok(None) };
+    let note = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let opened = match trust {
+        Some(trust) => Checkpoint::open(&note, trust).map(|opened| opened.checkpoint),
+        None => Checkpoint::peek(&note),
+    };
+    let checkpoint = opened.with_context(|| format!("the checkpoint in {}", file.display()))?;
+    if args.from.is_some_and(|from| from != checkpoint.size) {
+        bail!("--from is not the size of the checkpoint, which is {}", checkpoint.size);
+    }
+    Ok(Some(checkpoint))
+}
+
+async fn live(
+    args: &Verify,
+    trust: Option<&Trust>,
+    brought: Option<Checkpoint>,
+    config: &Config,
+) -> Result<Verdict> {
+    let log = wiring::open_log(config, Arc::new(SystemClock)).await?;
+    let events = wiring::history(config, log.log.clone())?;
+    let origin = match trust {
+        Some(trust) => trust.origin.clone().or_else(|| Some(trust.keys.first()?.name().to_owned())),
+        None => audit::origin(config, &audit::signing_keys(config)?),
+    };
+    let trusted = trust.cloned();
+    let open = move |note: &str| match &trusted {
+        Some(trust) => Checkpoint::open(note.as_bytes(), trust).ok().map(|opened| opened.checkpoint),
+        None => Checkpoint::peek(note.as_bytes()).ok(),
+    };
+    let upto = log.log.head().await?.position;
+    let kept = origin.map(|origin| (origin, &open as &Opens));
+    let verifier = verifier(Source::Log(&*events), Some(&*log.tree), upto, &brought, kept, trust.is_some());
+    let verdict = follow(verifier, args, brought.as_ref()).await;
+    log.close().await;
+    verdict
+}
+
+async fn sealed(
+    url: &str,
+    args: &Verify,
+    trust: Option<&Trust>,
+    brought: Option<Checkpoint>,
+    config: &Config,
+) -> Result<Verdict> {
+    if args.from.is_some() {
+        bail!("an archive is verified from its first event; leave --from out");
+    }
+    let store = wiring::open_archive_at(config, url)?;
+    let archive = SealedHistory::new(store);
+    let upto = archive.through().await?;
+    let events = Source::Archive(&archive);
+    let verifier = verifier(events, None, upto, &brought, None, trust.is_some());
+    follow(verifier, args, None).await
+}
+
+fn verifier<'a>(
+    events: Source<'a>,
+    tree: Option<&'a dyn TreeLog>,
+    upto: u64,
+    brought: &Option<Checkpoint>,
+    kept: Option<(String, &'a Opens)>,
+    must_be_signed: bool,
+) -> Verifier<'a> {
+    let known = brought.iter().map(|c| Known { checkpoint: c.clone(), by: "the checkpoint" }).collect();
+    Verifier { events, tree, upto, known, kept, must_be_signed }
+}
+
+async fn follow(verifier: Verifier<'_>, args: &Verify, brought: Option<&Checkpoint>) -> Result<Verdict> {
+    let from = brought.filter(|_| args.from.is_some());
+    let (upto, mut bar) = (verifier.upto, Bar::events("verifying"));
+    let verdict = verifier.run(from, &mut |done| bar.set(done, upto, "")).await;
+    bar.finish();
+    verdict
+}
+
+fn show(verdict: &Verdict, keyed: bool, out: &mut Output) -> Result<()> {
+    if out.json {
+        return out.line(&serde_json::to_string(verdict)?);
+    }
+    let Verdict { first, last, root, checkpoints, signed, .. } = verdict;
+    if let Some(finding) = &verdict.finding {
+        return out
+            .line(&format!("DOES NOT HOLD: {finding}\nwhat comes before it was computed up to {last}"));
+    }
+    let by = if keyed { "" } else { " (their signatures were not checked: no --key)" };
+    let signed = match checkpoints {
+        0 => "compared with no checkpoint".to_owned(),
+        n => format!("signed up to {signed}, compared with {n} checkpoints{by}"),
+    };
+    out.line(&format!("holds: positions {first} to {last}, {signed}\nroot {root}"))
+}

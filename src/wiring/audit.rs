@@ -1,0 +1,110 @@
+//! Who signs the log's tree, and with what.
+
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use daybook_http::health::Status;
+use domain::ports::clock::Clock;
+use domain::ports::log::EventLog;
+use infra_runtime::Config;
+use infra_runtime::config::{ConfigError, DatabaseUrl};
+use proofs::{LogTiles, SigningKey};
+use rand::RngExt;
+use read_api::routes::tlog::TreeState;
+use tokio::sync::watch;
+use workers::signer::SignerState;
+use workers::{Signer, SignerConfig};
+use zeroize::Zeroizing;
+
+use super::OpenLog;
+
+/// The keys of the configuration. An embedded server has one of its own, made
+/// when it is first asked for.
+pub fn signing_keys(config: &Config) -> Result<Vec<SigningKey>, ConfigError> {
+    let files = &config.audit.signing_keys;
+    if !files.is_empty() {
+        return files.iter().map(|file| read_key(config, file)).collect();
+    }
+    if matches!(config.database.url, DatabaseUrl::Postgres(_)) {
+        return Ok(Vec::new());
+    }
+    let file = config.data_dir.join("audit.key");
+    if !file.exists() {
+        let name = format!("daybook.invalid/{}", hex::encode(rand::rng().random::<[u8; 8]>()));
+        let made = make_key(&name, &file);
+        made.map_err(|error| config.invalid("audit.signing_keys", format!("{error:#}")))?;
+    }
+    Ok(vec![read_key(config, &file)?])
+}
+
+/// A new key in a new file that only its owner can read.
+pub fn make_key(name: &str, file: &Path) -> Result<SigningKey> {
+    let seed = Zeroizing::new(rand::rng().random::<[u8; 32]>());
+    let key = SigningKey::generate(name, &seed)?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let mut opened = opened.with_context(|| format!("making {}", file.display()))?;
+    let text = Zeroizing::new(format!("{}\n", key.skey().as_str()));
+    let written = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
+    written.with_context(|| format!("writing {}", file.display()))?;
+    Ok(key)
+}
+
+/// A key that others could read may have been read.
+fn read_key(config: &Config, file: &Path) -> Result<SigningKey, ConfigError> {
+    let refused = |reason: &dyn std::fmt::Display| {
+        config.invalid("audit.signing_keys", format!("names {}: {reason}", file.display()))
+    };
+    let mode = std::fs::metadata(file).map_err(|e| refused(&e))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(refused(&"others than its owner can use it (chmod 600)"));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|e| refused(&e))?);
+    SigningKey::parse(&text).map_err(|e| refused(&e))
+}
+
+/// Whose statements are made and served here, if anybody's.
+pub fn origin(config: &Config, keys: &[SigningKey]) -> Option<String> {
+    match config.audit.origin.as_str() {
+        "" => keys.first().map(|key| key.public().name().to_owned()),
+        named => Some(named.to_owned()),
+    }
+}
+
+/// What the routes of the tree need. `log` reads what was trimmed, too.
+pub fn tree_state(opened: &OpenLog, log: Arc<dyn EventLog>, origin: Option<String>) -> TreeState {
+    TreeState { log, tree: opened.tree.clone(), tiles: Arc::new(LogTiles(opened.tree.clone())), origin }
+}
+
+/// `None` if there is no key to sign with.
+pub fn signer(
+    config: &Config,
+    log: &OpenLog,
+    keys: Vec<SigningKey>,
+    clock: Arc<dyn Clock>,
+) -> Option<Arc<Signer>> {
+    let origin = origin(config, &keys).filter(|_| !keys.is_empty())?;
+    let signing = SignerConfig {
+        origin,
+        keys,
+        every: Duration::from_millis(config.audit.sign_ms.into()),
+        record: config.audit.record.clone(),
+    };
+    let tiles = Arc::new(LogTiles(log.tree.clone()));
+    Some(Arc::new(Signer::new(log.tree.clone(), tiles, Vec::new(), clock, signing)))
+}
+
+/// The page is public: what is wrong stands in the log.
+pub fn health(state: &watch::Receiver<SignerState>) -> Status {
+    let state = state.borrow();
+    match &state.error {
+        None => Status::ok(format!("signed up to position {}", state.signed)),
+        Some(_) => Status::failed(format!("nothing is signed past position {}", state.signed)),
+    }
+}

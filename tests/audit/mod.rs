@@ -1,0 +1,8 @@
+//! History checked from outside: proofs, and what was changed behind the log's
+//! back.
+
+mod bed;
+mod http;
+mod others;
+mod proofs;
+mod tamper;

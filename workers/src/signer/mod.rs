@@ -1,0 +1,226 @@
+//! Signs the log's tree, at most once an interval and only while it grows.
+//!
+//! Before it signs, the tree must continue the largest checkpoint that anybody
+//! remembers: this signer's own file, the log's database, and whoever else is
+//! asked. If it does not, history was set back or rewritten; nothing is signed
+//! then, by this process or the next one, until an operator has looked.
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ports::clock::Clock;
+use domain::ports::log::LogError;
+use domain::ports::tree::{CheckpointError, SignedCheckpoint, TreeLog};
+use domain::tree::Frontier;
+use proofs::{Checkpoint, ProofError, SigningKey, TileError, Tiles};
+use tokio::sync::{Mutex, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+pub struct SignerConfig {
+    /// Whose statements these are; never changed once something was signed.
+    pub origin: String,
+    /// All of them sign.
+    pub keys: Vec<SigningKey>,
+    pub every: Duration,
+    /// The file that remembers what was signed last. Not on the database's
+    /// disk, if there is a choice.
+    pub record: PathBuf,
+}
+
+/// Somebody else who remembers a checkpoint: the archive, a witness.
+#[async_trait]
+pub trait Remembers: Send + Sync {
+    fn name(&self) -> &'static str;
+    /// The newest of this origin. Who cannot be asked says why; that does not
+    /// keep the signer from its work.
+    async fn newest(&self, origin: &str) -> Result<Option<Checkpoint>, String>;
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SignError {
+    #[error("the log was set back: {by} remembers a checkpoint of size {signed}, the log has {size}")]
+    SetBack { by: &'static str, signed: u64, size: u64 },
+    #[error("the log up to {signed} is not what was signed: {by} remembers another tree of that size")]
+    Rewritten { by: &'static str, signed: u64 },
+    #[error("{file} cannot be used: {reason}")]
+    Record { file: String, reason: String },
+    #[error(transparent)]
+    Kept(#[from] CheckpointError),
+    #[error("the log: {0}")]
+    Log(#[from] LogError),
+    #[error("tiles: {0}")]
+    Tiles(#[from] TileError),
+}
+
+impl SignError {
+    /// Whether trying again will not help.
+    pub fn is_refusal(&self) -> bool {
+        let contradicted = matches!(self, Self::Kept(CheckpointError::Contradicts { .. }));
+        contradicted || matches!(self, Self::SetBack { .. } | Self::Rewritten { .. } | Self::Record { .. })
+    }
+}
+
+/// How the signer is, for `/health`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignerState {
+    pub signed: u64,
+    pub error: Option<String>,
+}
+
+pub struct Signer {
+    tree: Arc<dyn TreeLog>,
+    tiles: Arc<dyn Tiles>,
+    others: Vec<Arc<dyn Remembers>>,
+    clock: Arc<dyn Clock>,
+    config: SignerConfig,
+    state: watch::Sender<SignerState>,
+    /// One at a time, so that what was signed last is known.
+    at_work: Mutex<()>,
+}
+
+impl Signer {
+    pub fn new(
+        tree: Arc<dyn TreeLog>,
+        tiles: Arc<dyn Tiles>,
+        others: Vec<Arc<dyn Remembers>>,
+        clock: Arc<dyn Clock>,
+        config: SignerConfig,
+    ) -> Self {
+        let (state, at_work) = (watch::Sender::default(), Mutex::default());
+        Self { tree, tiles, others, clock, config, state, at_work }
+    }
+
+    pub fn state(&self) -> watch::Receiver<SignerState> {
+        self.state.subscribe()
+    }
+
+    /// Works until told to stop, and signs once more then.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.config.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let stopped = tokio::select! {
+                () = stop.cancelled() => true,
+                _ = ticks.tick() => false,
+            };
+            self.tick().await;
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    /// A refusal is told once, not every second.
+    async fn tick(&self) {
+        let signed = self.sign().await;
+        let error = signed.as_ref().err().map(ToString::to_string);
+        if let Err(error) = &signed {
+            metrics::counter!("daybook_audit_refused_total").increment(1);
+            if self.state.borrow().error.as_deref() != Some(&error.to_string()) {
+                match error.is_refusal() {
+                    true => tracing::error!(%error, alert = true, "the log is not signed any more"),
+                    false => tracing::warn!(%error, "the log could not be signed"),
+                }
+            }
+        }
+        self.state.send_modify(|state| {
+            state.signed = signed.map_or(state.signed, |checkpoint| checkpoint.map_or(0, |c| c.size));
+            state.error = error;
+        });
+    }
+
+    /// The checkpoint of the log as it is, made now unless there is one. `None`
+    /// for an empty log.
+    pub async fn sign(&self) -> Result<Option<SignedCheckpoint>, SignError> {
+        let _alone = self.at_work.lock().await;
+        let frontier = self.tree.frontier().await?;
+        let remembered = self.remembered().await?;
+        if frontier.size() == 0 && remembered.is_empty() {
+            return Ok(None);
+        }
+        for (by, checkpoint) in &remembered {
+            self.check(by, checkpoint, &frontier).await?;
+        }
+        let kept = self.tree.checkpoint(&self.config.origin, None).await?;
+        if let Some(kept) = kept.filter(|kept| kept.size == frontier.size())
+            && self.is_signed_by_all(&kept)
+        {
+            record::write(&self.config.record, &kept.note).await?;
+            return Ok(Some(kept));
+        }
+        let made = self.make(&frontier);
+        // First where a database that is set back takes nothing with it.
+        record::write(&self.config.record, &made.note).await?;
+        let kept = self.tree.keep_checkpoint(&made).await?;
+        metrics::gauge!("daybook_audit_signed_size").set(kept.size as f64);
+        Ok(Some(kept))
+    }
+
+    async fn remembered(&self) -> Result<Vec<(&'static str, Checkpoint)>, SignError> {
+        let origin = &self.config.origin;
+        let mut all = Vec::new();
+        if let Some(own) = record::read(&self.config.record).await? {
+            if own.origin != *origin {
+                let reason = format!("it is of log «{}», not of «{origin}»", own.origin);
+                return Err(record::unusable(&self.config.record, &reason));
+            }
+            all.push(("the signer's file", own));
+        }
+        if let Some(kept) = self.tree.checkpoint(origin, None).await? {
+            let SignedCheckpoint { origin, size, root, .. } = kept;
+            all.push(("the database", Checkpoint { origin, size, root }));
+        }
+        for other in &self.others {
+            match other.newest(origin).await {
+                Ok(Some(checkpoint)) => all.push((other.name(), checkpoint)),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(by = other.name(), %error, "a checkpoint could not be asked for")
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn check(&self, by: &'static str, old: &Checkpoint, now: &Frontier) -> Result<(), SignError> {
+        if old.size > now.size() {
+            return Err(SignError::SetBack { by, signed: old.size, size: now.size() });
+        }
+        let rewritten = SignError::Rewritten { by, signed: old.size };
+        if old.size == now.size() {
+            return if old.root == now.root() { Ok(()) } else { Err(rewritten) };
+        }
+        match proofs::consistency(&*self.tiles, old.size, now.size(), &now.root()).await {
+            Ok(proof) if proof.old_root == old.root => Ok(()),
+            // The tiles are not those of the frontier: one of them was changed.
+            Ok(_) | Err(ProofError::Foreign) => Err(rewritten),
+            Err(ProofError::Tile(error)) => Err(error.into()),
+            Err(error) => Err(LogError::Damaged { position: now.size(), reason: error.to_string() }.into()),
+        }
+    }
+
+    fn make(&self, frontier: &Frontier) -> SignedCheckpoint {
+        let (size, root, origin) = (frontier.size(), frontier.root(), self.config.origin.clone());
+        let note = Checkpoint { origin: origin.clone(), size, root }.sign(&self.config.keys);
+        SignedCheckpoint { origin, size, root, note, signed_at: self.clock.now() }
+    }
+
+    /// A key that was added later signs what others have signed.
+    fn is_signed_by_all(&self, kept: &SignedCheckpoint) -> bool {
+        let by = |key: &SigningKey| {
+            let trust = proofs::Trust {
+                origin: Some(self.config.origin.clone()),
+                ..proofs::Trust::of(key.public().clone())
+            };
+            Checkpoint::open(kept.note.as_bytes(), &trust).is_ok()
+        };
+        self.config.keys.iter().all(by)
+    }
+}

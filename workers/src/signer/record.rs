@@ -1,0 +1,49 @@
+//! The file in which a signer remembers what it signed last: the signed note.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use proofs::{Checkpoint, MAX_NOTE_BYTES};
+
+use super::SignError;
+
+pub(super) fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> SignError {
+    SignError::Record { file: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// `None` before the first signature. A file that cannot be read is no reason
+/// to begin anew.
+pub(super) async fn read(path: &Path) -> Result<Option<Checkpoint>, SignError> {
+    let note = match tokio::fs::read(path).await {
+        Ok(note) => note,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(path, &error)),
+    };
+    if note.len() > MAX_NOTE_BYTES {
+        return Err(unusable(path, &"it is too long"));
+    }
+    Checkpoint::peek(&note).map(Some).map_err(|error| unusable(path, &error))
+}
+
+/// Whole or not at all, and durable on return.
+pub(super) async fn write(path: &Path, note: &str) -> Result<(), SignError> {
+    let (file, note) = (path.to_owned(), note.to_owned());
+    let written = tokio::task::spawn_blocking(move || replace(&file, &note)).await;
+    let outcome = written.map_err(std::io::Error::other).flatten();
+    outcome.map_err(|error| unusable(path, &error))
+}
+
+fn replace(path: &PathBuf, note: &str) -> std::io::Result<()> {
+    if std::fs::read(path).is_ok_and(|held| held == note.as_bytes()) {
+        return Ok(());
+    }
+    let new = path.with_extension("new");
+    let mut file = std::fs::File::create(&new)?;
+    file.write_all(note.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
