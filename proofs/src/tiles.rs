@@ -53,7 +53,7 @@ impl TileSet {
     }
 
     pub async fn fetch(tiles: &dyn Tiles, paths: Vec<TilePath>) -> Result<Self, TileError> {
-        let fetch = |path| async move { Ok((path, tiles.tile(path).await?)) };
+        let fetch = |path| async move { Ok::<_, TileError>((path, tiles.tile(path).await?)) };
         let mut fetched = stream::iter(paths).map(fetch).buffer_unordered(AT_ONCE);
         let mut set = Self::default();
         while let Some((path, bytes)) = fetched.try_next().await? {

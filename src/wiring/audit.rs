@@ -79,7 +79,7 @@ pub fn origin(config: &Config, keys: &[SigningKey]) -> Option<String> {
 
 /// What the routes of the tree need. `log` reads what was trimmed, too.
 pub fn tree_state(opened: &OpenLog, log: Arc<dyn EventLog>, origin: Option<String>) -> TreeState {
-    TreeState { log, tree: opened.tree.clone(), tiles: Arc::new(LogTiles(opened.tree.clone())), origin }
+    TreeState { log, tree: opened.tree.clone(), tiles: Arc::new(LogTiles::new(opened.tree.clone())), origin }
 }
 
 /// `None` if there is no key to sign with.
@@ -96,7 +96,7 @@ pub fn signer(
         every: Duration::from_millis(config.audit.sign_ms.into()),
         record: config.audit.record.clone(),
     };
-    let tiles = Arc::new(LogTiles(log.tree.clone()));
+    let tiles = Arc::new(LogTiles::new(log.tree.clone()));
     Some(Arc::new(Signer::new(log.tree.clone(), tiles, Vec::new(), clock, signing)))
 }
 

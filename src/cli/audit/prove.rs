@@ -90,7 +90,7 @@ async fn make(position: u64, config: &Config, log: &OpenLog) -> Result<Option<St
         Some(kept) => kept,
         None => sign(config, log).await?.context("the log is empty")?,
     };
-    let tiles = LogTiles(log.tree.clone());
+    let tiles = LogTiles::new(log.tree.clone());
     let path = proofs::inclusion(&tiles, checkpoint.size, &checkpoint.root, index).await?.path;
     let extra = Some(event.canonical_bytes());
     Ok(Some(ProofFile { extra, index, path, checkpoint: checkpoint.note }.to_text()))

@@ -128,6 +128,15 @@ async fn a_lost_race_leaves_no_trace() {
         put(&here, again).await.unwrap();
         bed.check_tree().await;
         assert_eq!(log.frontier().await.unwrap().size(), 264);
+
+        // Only the log has moved on: nothing that the writer was told is wrong.
+        let elsewhere = bed.open().await;
+        put(&elsewhere, append(vec![write("c", NoStream, 240)])).await.unwrap();
+        put(&there, one("b", Any)).await.unwrap();
+        put(&elsewhere, with_key(append(vec![write("c", Exact(240), 20)]), "l", 1)).await.unwrap();
+        bed.check_tree().await;
+        let reply = log.stored_reply(&tenant("acme"), "l").await.unwrap().unwrap();
+        assert_eq!((reply.receipt.events[0].position, reply.receipt.events.len()), (506, 20));
     })
     .await;
 }

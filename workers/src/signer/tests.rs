@@ -68,7 +68,7 @@ fn remembered_by(
         every: Duration::from_secs(1),
         record: folder.join("record"),
     };
-    Signer::new(log.clone(), Arc::new(LogTiles(log.clone())), others, Arc::new(Noon), config)
+    Signer::new(log.clone(), Arc::new(LogTiles::new(log.clone())), others, Arc::new(Noon), config)
 }
 
 fn signed_by(note: &str, seed: u8) -> bool {
