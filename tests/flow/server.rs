@@ -61,6 +61,7 @@ async fn from_command_to_figures(database: Option<&str>) {
     assert_eq!((&summary["taps"], &summary["bots"]), (&json!(1), &json!(50)));
     let directory = server.get("/v1/bands/b1", head).await.unwrap();
     assert_eq!(directory["event_id"], "show-1");
+    server.stop().unwrap();
 }
 
 #[tokio::test]
@@ -225,4 +226,24 @@ async fn a_hub_stays_ready_without_its_database() {
     // The journal's tap and the drainer's note follow.
     let summary = server.get("/v1/analytics/events/show-1/summary", position + 2).await.unwrap();
     assert_eq!((&summary["taps"], &summary["bots"]), (&json!(1), &json!(1)));
+}
+
+/// What every test that stops its server is checked for.
+#[tokio::test]
+async fn a_row_that_does_not_come_from_the_log_is_noticed() {
+    let data = tempfile::tempdir().unwrap();
+    let Some(server) = start(data.path(), None) else { return };
+    server.post("/v1/events/show-1/schedule", &show()).await.unwrap();
+    let band = server.post("/v1/bands/b1/register", &json!({"event_id": "show-1"})).await.unwrap();
+    let head = band["position"].as_u64().unwrap();
+    server.get("/v1/bands/b1", head).await.unwrap();
+    server.get("/v1/events/show-1", head).await.unwrap();
+    server.stop().unwrap();
+    let rows = rusqlite::Connection::open(data.path().join("daybook.rows.db")).unwrap();
+    let forged = "UPDATE rows_live_events_1_events SET doc = json_set(doc, '$.name', 'Day')";
+    assert_eq!(rows.execute(forged, []).unwrap(), 1);
+    drop(rows);
+    let server = start(data.path(), None).unwrap();
+    let noticed = format!("{:#}", server.stop().unwrap_err());
+    assert!(noticed.contains("folding live_events again"), "{noticed}");
 }
