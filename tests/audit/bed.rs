@@ -31,7 +31,9 @@ impl Bed {
     fn make(database: Option<Database>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let (data, own) = (folder.path().join("data"), folder.path().join("auditor"));
-        [&data, &own].map(|folder| std::fs::create_dir(folder).unwrap());
+        for folder in [&data, &own] {
+            std::fs::create_dir(folder).unwrap();
+        }
         let key = folder.path().join("log.key");
         let mut settings = vec![("AUDIT_SIGNING_KEYS", key.to_str().unwrap())];
         settings.extend(database.as_ref().map(|d| ("DATABASE_URL", d.url.as_str())));

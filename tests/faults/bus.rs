@@ -70,8 +70,8 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let met = tokio::time::timeout(Duration::from_secs(60), met).await;
-    met.unwrap_or_else(|_| panic!("waited a minute for {what}"));
+    let met = tokio::time::timeout(Duration::from_secs(120), met).await;
+    met.unwrap_or_else(|_| panic!("waited two minutes for {what}"));
 }
 
 async fn context(nats: &Nats) -> Context {
@@ -214,8 +214,19 @@ async fn the_leader_of_a_cluster_is_killed_under_load() {
         let head = fill(&*bench.log, 1_000).await;
         bench.reaches(head).await;
         nodes[leader].run().unwrap();
+        // Three copies survive one loss at a time.
+        until("the copies to be whole", async || whole(&nodes).await).await;
     }
     bench.ends_clean().await;
+}
+
+/// Whether every node has everything that the stream's leader has.
+async fn whole(nodes: &[Nats]) -> bool {
+    let servers: Vec<String> = nodes.iter().map(Nats::url).collect();
+    let Ok(client) = async_nats::connect(servers).await else { return false };
+    let Ok(stream) = jetstream::new(client).get_stream(STREAM).await else { return false };
+    let cluster = stream.cached_info().cluster.as_ref();
+    cluster.is_some_and(|c| c.leader.is_some() && c.replicas.iter().all(|r| r.current && !r.offline))
 }
 
 /// The number of the node that leads the stream.

@@ -23,8 +23,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         command.envs(services.variables()).env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
         command.env(python::VARIABLE, &python);
     };
-    // Tests of the command line and of whole servers run these.
-    child::check(child::cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
+    // Tests of whole servers run the binaries. Everything in one go, because
+    // binaries alone select other features and compile what is heavy twice.
+    child::check(child::cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
     if args.filters.is_empty() {
         let mut doc = child::cargo();
         doc.args(["test", "--quiet", "--doc", "--workspace"]);

@@ -149,7 +149,10 @@ impl FromColumns<'_> {
     async fn passes(&self, bulk: &Held, reach: Reach, left_out: &LeftOut) -> Result<u64, Halted> {
         self.clear().await?;
         let (mut events, mut broken) = (0, Vec::new());
-        let (passes, wants) = (locked(bulk).passes(), locked(bulk).wants());
+        let (passes, wants) = {
+            let bulk = locked(bulk);
+            (bulk.passes(), bulk.wants())
+        };
         for pass in 0..passes {
             for wants in wants {
                 let (count, failed) = self.columns(bulk, *wants, reach.sealed, left_out).await?;

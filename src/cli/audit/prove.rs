@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use domain::ports::log::{EventLog, ReadFilter};
+use domain::ports::log::ReadFilter;
 use domain::ports::tree::SignedCheckpoint;
 use infra_runtime::{Config, SystemClock};
 use proofs::{LogTiles, ProofFile};

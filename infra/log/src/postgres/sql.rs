@@ -122,9 +122,9 @@ pub(super) fn head(row: &PgRow) -> Result<Mark, sqlx::Error> {
     })
 }
 
-/// A row of [`MARK`].
+/// A row of [`MARK`], of a simple query, too: its bytes cannot be borrowed.
 pub(super) fn mark(row: &PgRow) -> Result<Mark, StoreError> {
-    planted(head(row)?, row.try_get(3)?, row.try_get(4)?)
+    planted(head(row)?, row.try_get(3)?, &row.try_get::<Vec<u8>, _>(4)?)
 }
 
 /// Borrows [`COLUMNS`] from a row.

@@ -13,7 +13,7 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 const FILE: &str = "daybook.toml";
 
 /// Environment variables beside the regular `DAYBOOK_<SECTION>_<NAME>`.
-const SHORT_NAMES: [(&str, &str); 25] = [
+const SHORT_NAMES: &[(&str, &str)] = &[
     ("DATABASE_URL", "database.url"),
     ("HTTP_ADDR", "http.listen"),
     ("CORS_ALLOWED_ORIGINS", "http.cors_allowed_origins"),
