@@ -81,8 +81,7 @@ pub fn parse_entries(bundle: &[u8]) -> Result<Vec<Hash>, &'static str> {
     entries.iter().map(entry).collect::<Option<_>>().ok_or("an entry is not 32 bytes long")
 }
 
-/// Tiles made from what the log keeps. A tile past the end is missing, and one
-/// of level 0 with what was trimmed.
+/// Tiles made from what the log keeps. A tile past the end is missing.
 pub struct LogTiles {
     log: Arc<dyn TreeLog>,
     /// The largest size that the tree was seen to have.
@@ -108,8 +107,7 @@ impl LogTiles {
 impl Tiles for LogTiles {
     async fn tile(&self, path: TilePath) -> Result<Bytes, TileError> {
         let failed = |error| match error {
-            LogError::Trimmed { .. } => TileError::Missing(path),
-            LogError::Damaged { .. } => TileError::Damaged { path, reason: error.to_string() },
+            LogError::Damaged { .. } | LogError::Trimmed { .. } => TileError::Damaged { path, reason: error.to_string() },
             LogError::Unavailable(reason) => TileError::Unavailable(reason),
         };
         if !self.has(path).await.map_err(failed)? {

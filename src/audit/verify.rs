@@ -9,7 +9,8 @@ use domain::RecordedEvent;
 use domain::ports::archive::{Archive, ArchiveError};
 use domain::ports::log::{EventLog, LogError, ReadFilter};
 use domain::ports::tree::{TreeLog, frontier_at};
-use domain::tree::{Frontier, Hash, Node, TILE_HEIGHT};
+use domain::registry;
+use domain::tree::{EMPTY_ROOT, Frontier, Hash, Node, TILE_HEIGHT, TILE_WIDTH};
 use proofs::Checkpoint;
 use serde::Serialize;
 
@@ -50,6 +51,12 @@ pub enum Finding {
         by: String,
         size: u64,
     },
+    /// More was signed than is sealed: what follows was cut, or is still to come.
+    Behind {
+        signed: u64,
+        by: String,
+        through: u64,
+    },
     /// No checkpoint has a signature of the key that was asked for.
     Unsigned,
 }
@@ -69,6 +76,11 @@ impl std::fmt::Display for Finding {
             Self::Cut { signed, by, size } => {
                 write!(f, "history was cut: {signed} events were signed ({by}), there are {size}")
             }
+            Self::Behind { signed, by, through } => write!(
+                f,
+                "the archive ends at {through}, before the checkpoint of {signed} ({by}): \
+                 what follows is not sealed yet, or was cut; up to there it is whole"
+            ),
             Self::Unsigned => f.write_str("no checkpoint is signed with this key"),
         }
     }
@@ -102,6 +114,9 @@ pub type Opens = dyn Fn(&str) -> Option<Checkpoint> + Send + Sync;
 
 pub struct Verifier<'a> {
     pub events: Source<'a>,
+    /// The log alone, and up to where it was trimmed: what it still has there
+    /// must be what the archive has.
+    pub rows: Option<(&'a dyn EventLog, u64)>,
     /// The log's own tree, if there is one to compare with.
     pub tree: Option<&'a dyn TreeLog>,
     /// Last position.
@@ -123,9 +138,20 @@ pub enum Source<'a> {
 struct Run {
     frontier: Frontier,
     first: u64,
-    next: VecDeque<Known>,
+    /// What the auditor brings that is still to be reached.
+    brought: VecDeque<Known>,
+    kept: Kept,
     compared: usize,
     signed: u64,
+}
+
+/// What the log keeps that is still to be reached.
+#[derive(Default)]
+struct Kept {
+    next: VecDeque<Checkpoint>,
+    /// All up to this size have been read.
+    read: u64,
+    at_end: bool,
 }
 
 impl Verifier<'_> {
@@ -158,8 +184,10 @@ impl Verifier<'_> {
     async fn begin(&self, from: Option<&Checkpoint>) -> Result<Result<Run, (Run, Finding)>> {
         let run = |frontier: Frontier| Run {
             first: frontier.size() + 1,
-            next: VecDeque::new(),
-            compared: 0,
+            brought: self.known.iter().filter(|k| k.checkpoint.size > frontier.size()).cloned().collect(),
+            kept: Kept { read: frontier.size(), ..Kept::default() },
+            // The one that it begins with.
+            compared: usize::from(frontier.size() > 0),
             signed: frontier.size(),
             frontier,
         };
@@ -182,13 +210,25 @@ impl Verifier<'_> {
         if left == 0 {
             return Ok(Vec::new());
         }
-        let (limit, all) = (PAGE.min(left), ReadFilter::default());
+        // Pages end at the mark: what follows it is read from the log.
+        let trimmed = self.rows.map_or(0, |(_, trimmed)| trimmed.saturating_sub(after));
+        let sealed = usize::try_from(trimmed).ok().filter(|sealed| *sealed > 0);
+        let (limit, all) = (PAGE.min(left).min(sealed.unwrap_or(PAGE)), ReadFilter::default());
         let page = match self.events {
             Source::Log(log) => log.read(after, limit, &all).await.map_err(in_log),
             Source::Archive(archive) => archive.read(after, limit, &all).await.map_err(in_archive),
         };
         let missing = Finding::Missing { position: after + 1 };
-        page.and_then(|page| if page.events.is_empty() { Err(Ok(missing)) } else { Ok(page.events) })
+        let events =
+            page.and_then(|page| if page.events.is_empty() { Err(Ok(missing)) } else { Ok(page.events) })?;
+        match self.rows {
+            Some((rows, _)) if sealed.is_some() => match same_rows(rows, after, &events).await {
+                Ok(None) => Ok(events),
+                Ok(Some(finding)) => Err(Ok(finding)),
+                Err(error) => Err(in_log(error)),
+            },
+            _ => Ok(events),
+        }
     }
 
     async fn follow(&self, run: &mut Run, events: Vec<Hashed>) -> Result<Option<Finding>> {
@@ -209,44 +249,35 @@ impl Verifier<'_> {
         self.nodes(&full).await
     }
 
-    /// With the checkpoint of this size, if there is one.
+    /// With the checkpoints of this size, if there are any.
     async fn compare(&self, run: &mut Run) -> Result<Option<Finding>> {
         let size = run.frontier.size();
-        if run.next.is_empty() || run.next.front().is_some_and(|known| known.checkpoint.size < size) {
-            self.look_ahead(run).await?;
-        }
-        while let Some(known) = run.next.pop_front_if(|known| known.checkpoint.size == size) {
+        self.read_kept(&mut run.kept, size).await?;
+        let kept = run.kept.next.pop_front_if(|next| next.size == size);
+        let kept = kept.map(|checkpoint| Known { checkpoint, by: "kept by the log" });
+        let brought =
+            std::iter::from_fn(|| run.brought.pop_front_if(|known| known.checkpoint.size == size));
+        for known in kept.into_iter().chain(brought) {
             if known.checkpoint.root != run.frontier.root() {
-                let (first, by) = (run.signed + 1, known.by.to_owned());
-                return Ok(Some(Finding::Signed { first, last: size, by }));
+                return Ok(Some(Finding::Signed { first: run.signed + 1, last: size, by: known.by.to_owned() }));
             }
             (run.compared, run.signed) = (run.compared + 1, size);
         }
         Ok(None)
     }
 
-    /// Fills `next` with what is known of this size and later. One that is far
-    /// away stands at the end, so that this is done once in a while.
-    async fn look_ahead(&self, run: &mut Run) -> Result<()> {
-        let size = run.frontier.size();
-        let mut ahead: Vec<Known> = Vec::new();
-        let mut horizon = u64::MAX;
-        if let (Some(tree), Some((origin, open))) = (self.tree, &self.kept) {
-            let kept = tree.checkpoints(origin, size - 1, CHECKPOINTS).await?;
-            if kept.len() == CHECKPOINTS {
-                horizon = kept.last().map_or(horizon, |c| c.size);
-            }
-            let opened = kept.iter().filter_map(|c| open(&c.note));
-            ahead.extend(opened.map(|checkpoint| Known { checkpoint, by: "kept by the log" }));
+    /// So that the next one of this size or later is at hand. A row whose note
+    /// is of another size says nothing.
+    async fn read_kept(&self, kept: &mut Kept, size: u64) -> Result<()> {
+        let (Some(tree), Some((origin, open))) = (self.tree, &self.kept) else { return Ok(()) };
+        while kept.next.pop_front_if(|next| next.size < size).is_some() {}
+        while kept.next.is_empty() && !kept.at_end {
+            let page = tree.checkpoints(origin, kept.read, CHECKPOINTS).await?;
+            kept.at_end = page.len() < CHECKPOINTS;
+            kept.read = page.last().map_or(kept.read, |c| c.size);
+            let opened = page.iter().filter_map(|c| open(&c.note).filter(|opened| opened.size == c.size));
+            kept.next.extend(opened.filter(|c| c.size >= size));
         }
-        let brought = self.known.iter().filter(|k| (size..=horizon).contains(&k.checkpoint.size));
-        ahead.extend(brought.cloned());
-        ahead.sort_by_key(|known| known.checkpoint.size);
-        if ahead.is_empty() {
-            let never = Checkpoint { origin: String::new(), size: u64::MAX, root: [0; 32] };
-            ahead.push(Known { checkpoint: never, by: "nobody" });
-        }
-        run.next = ahead.into();
         Ok(())
     }
 
@@ -275,32 +306,78 @@ impl Verifier<'_> {
 
     async fn end(&self, run: &Run) -> Result<Option<Finding>> {
         let size = run.frontier.size();
-        if let Some(tree) = self.tree {
-            let theirs = frontier_at(tree, size).await;
-            let same = match theirs {
-                Ok(theirs) => theirs == run.frontier,
-                Err(LogError::Damaged { .. }) => false,
-                Err(error) => return Err(error.into()),
-            };
-            if !same {
-                let first = size - size % (1 << TILE_HEIGHT) + 1;
-                return Ok(Some(Finding::Tree { first: first.min(size), last: size }));
-            }
-            if let Some((origin, open)) = &self.kept
-                && let Some(newest) = tree.checkpoint(origin, None).await?
-                && let Some(newest) = open(&newest.note)
-                && newest.size > tree.frontier().await?.size()
-            {
-                let by = "kept by the log".to_owned();
-                return Ok(Some(Finding::Cut { signed: newest.size, by, size }));
-            }
+        if let Some(tree) = self.tree
+            && let Some(finding) = self.edge(tree, run).await?
+        {
+            return Ok(Some(finding));
         }
-        if let Some(known) = self.known.iter().find(|known| known.checkpoint.size > size) {
+        if let Some(known) = run.brought.front() {
             let (signed, by) = (known.checkpoint.size, known.by.to_owned());
-            return Ok(Some(Finding::Cut { signed, by, size }));
+            return Ok(Some(match self.events {
+                Source::Log(_) => Finding::Cut { signed, by, size },
+                Source::Archive(_) => Finding::Behind { signed, by, through: size },
+            }));
         }
-        Ok((self.must_be_signed && run.compared == 0 && size > 0).then_some(Finding::Unsigned))
+        Ok((self.must_be_signed && run.compared == 0).then_some(Finding::Unsigned))
     }
+
+    /// With the log's own frontier, and with the newest that it keeps.
+    async fn edge(&self, tree: &dyn TreeLog, run: &Run) -> Result<Option<Finding>> {
+        let size = run.frontier.size();
+        let now = match tree.frontier().await {
+            Ok(now) => now,
+            Err(LogError::Damaged { reason, .. }) => return Ok(Some(Finding::Damaged { reason })),
+            Err(error) => return Err(error.into()),
+        };
+        // It may have grown since; then what it keeps must lead to its edge.
+        if now.size() != size && !leads_to(tree, &now).await? {
+            return Ok(Some(Finding::Tree { first: size + 1, last: now.size() }));
+        }
+        let same = if now.size() == size { now == run.frontier } else { leads_to(tree, &run.frontier).await? };
+        if !same {
+            let first = size - size % TILE_WIDTH + 1;
+            return Ok(Some(Finding::Tree { first: first.min(size), last: size }));
+        }
+        if let Some((origin, open)) = &self.kept
+            && let Some(newest) = tree.checkpoint(origin, None).await?
+            && let Some(newest) = open(&newest.note)
+            && newest.size > tree.frontier().await?.size()
+        {
+            let by = "kept by the log".to_owned();
+            return Ok(Some(Finding::Cut { signed: newest.size, by, size }));
+        }
+        Ok(None)
+    }
+}
+
+async fn leads_to(tree: &dyn TreeLog, frontier: &Frontier) -> Result<bool, LogError> {
+    match frontier_at(tree, frontier.size()).await {
+        Ok(kept) => Ok(kept == *frontier),
+        Err(LogError::Damaged { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Below the mark a log keeps what is not trimmed; commands and projections
+/// read that there, not in the archive.
+async fn same_rows(
+    rows: &dyn EventLog,
+    after: u64,
+    sealed: &[RecordedEvent],
+) -> Result<Option<Finding>, LogError> {
+    let types = registry::EVENT_TYPES.iter().map(|t| t.name).filter(|t| !registry::is_trimmable(t));
+    let kept = rows.read(after, sealed.len(), &ReadFilter::types(types)).await?.events;
+    let through = sealed.last().map_or(after, |e| e.position);
+    let mut kept = kept.into_iter().take_while(|e| e.position <= through).peekable();
+    for event in sealed.iter().filter(|e| !registry::is_trimmable(&e.event_type)) {
+        let position = event.position;
+        match kept.next() {
+            Some(row) if row.position == position && row.compute_leaf() == event.leaf => {}
+            Some(row) if row.position <= position => return Ok(Some(Finding::Event { position: row.position })),
+            _ => return Ok(Some(Finding::Missing { position })),
+        }
+    }
+    Ok(kept.next().map(|row| Finding::Event { position: row.position }))
 }
 
 fn in_log(error: LogError) -> Result<Finding> {
@@ -363,5 +440,14 @@ fn verdict(run: Run, finding: Option<Finding>) -> Verdict {
         root: hex::encode(run.frontier.root()),
         checkpoints: run.compared,
         signed: run.signed,
+    }
+}
+
+impl Verdict {
+    /// Of a log that is not to be opened for what is wrong with it.
+    pub fn unreadable(reason: &str) -> Self {
+        let finding = Finding::Damaged { reason: reason.to_owned() };
+        let root = hex::encode(EMPTY_ROOT);
+        Self { holds: false, finding: Some(finding), first: 1, last: 0, root, checkpoints: 0, signed: 0 }
     }
 }

@@ -1,6 +1,6 @@
 //! The log's Merkle tree, for those who sign it, serve it and prove from it.
-//! The log is to move it with every append, which none does yet; see
-//! [`crate::tree`] for what stands in it.
+//! The log moves it with every append; see [`crate::tree`] for what stands in
+//! it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -38,12 +38,12 @@ pub trait TreeLog: Send + Sync {
     /// The tree as anybody sees it: its size is the position of the newest event.
     async fn frontier(&self) -> Result<Frontier, LogError>;
 
-    /// `count` entries from this index on; they must be in the tree. Refused as
-    /// trimmed if one of them is gone.
+    /// `count` entries from this index on; they must be in the tree. Those of
+    /// trimmed facts stay.
     async fn entries(&self, first: u64, count: usize) -> Result<Vec<Hash>, LogError>;
 
     /// `count` hashes of a tile level (1…) from this index on; they must be in
-    /// the tree. None of them is ever trimmed.
+    /// the tree.
     async fn nodes(&self, level: u8, first: u64, count: usize) -> Result<Vec<Hash>, LogError>;
 
     /// The newest checkpoint of an origin, or the newest up to a size.

@@ -25,6 +25,13 @@ CREATE TABLE log_tree_nodes (
     PRIMARY KEY (level, number)
 );
 
+-- Leaves of the positions from `first` on, kept where facts were trimmed, so
+-- that the tree is whole.
+CREATE TABLE log_tree_trimmed (
+    first  BIGINT NOT NULL PRIMARY KEY,
+    leaves BYTEA  NOT NULL
+);
+
 CREATE TABLE log_checkpoints (
     origin    TEXT   NOT NULL,
     size      BIGINT NOT NULL,

@@ -2,12 +2,34 @@
 //! because the thread is its own.
 
 use domain::ids::{StreamId, TenantId};
+use domain::ports::log::LogError;
 
 use crate::plan::{Known, Mark, Plan};
 
-/// The database could not be asked, or said no.
 #[derive(Debug, Clone)]
-pub(crate) struct StoreError(pub String);
+pub(crate) enum StoreError {
+    /// The database could not be asked, or said no.
+    Failed(String),
+    /// It answered, and somebody has changed the log behind its back.
+    Damaged { position: u64, reason: String },
+}
+
+impl StoreError {
+    pub fn reason(self) -> String {
+        match self {
+            Self::Failed(reason) | Self::Damaged { reason, .. } => reason,
+        }
+    }
+}
+
+impl From<StoreError> for LogError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Failed(reason) => Self::Unavailable(reason),
+            StoreError::Damaged { position, reason } => Self::Damaged { position, reason },
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum WriteError {
@@ -21,8 +43,8 @@ pub(crate) enum WriteError {
 }
 
 impl From<StoreError> for WriteError {
-    fn from(StoreError(reason): StoreError) -> Self {
-        Self::Failed { reason, unknown: false }
+    fn from(error: StoreError) -> Self {
+        Self::Failed { reason: error.reason(), unknown: false }
     }
 }
 

@@ -18,7 +18,8 @@ pub trait Keeps: Send + Sync + 'static {
     async fn restore(&self, events: &[RecordedEvent]) -> Result<(), RestoreError>;
     /// Notes that facts up to here may be gone.
     async fn mark_trimmed(&self, upto: u64) -> Result<(), LogError>;
-    /// Drops facts at the positions `after + 1..=upto`, which are marked.
+    /// Drops facts at the positions `after + 1..=upto`, which are marked. The
+    /// leaves of all of them are kept for the tree.
     async fn drop_facts(&self, after: u64, upto: u64) -> Result<u64, LogError>;
     async fn trimmed(&self) -> Result<u64, LogError>;
 }
@@ -47,6 +48,15 @@ impl<R: Reads> LogKeeping for DatabaseLog<R> {
     async fn trimmed(&self) -> Result<u64, LogError> {
         self.reads.trimmed().await
     }
+}
+
+/// Nothing is trimmed where something is missing already.
+pub(crate) fn check_kept(leaves: u64, after: u64, upto: u64) -> Result<(), LogError> {
+    if leaves == upto - after {
+        return Ok(());
+    }
+    let reason = format!("of the events up to {upto} there are {leaves}; nothing was trimmed");
+    Err(LogError::Damaged { position: after + 1, reason })
 }
 
 /// Versions of a stream are dense: a gap is what was trimmed.

@@ -18,8 +18,12 @@ use crate::plan::Mark;
 #[async_trait]
 pub trait Trees: Send + Sync + 'static {
     async fn frontier(&self) -> Result<Frontier, LogError>;
-    /// Leaves of the positions `first + 1..=first + count` that are there.
-    async fn leaves(&self, first: u64, count: usize) -> Result<Vec<Hash>, LogError>;
+    /// Those of the positions `first + 1..=first + count` that are there, with
+    /// their leaves.
+    async fn leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Hash)>, LogError>;
+    /// What was kept of trimmed positions in that range: first position and
+    /// leaves, at most 256, of which those at the ends may be of others.
+    async fn trimmed_leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Vec<u8>)>, LogError>;
     /// Those of the nodes that are there.
     async fn nodes(&self, level: u8, first: u64, count: usize) -> Result<Vec<Hash>, LogError>;
     async fn checkpoints(&self, wanted: Wanted) -> Result<Vec<SignedCheckpoint>, LogError>;
@@ -47,9 +51,11 @@ impl Wanted {
 pub(crate) fn planted(head: Mark, size: i64, frontier: &[u8]) -> Result<Mark, StoreError> {
     let size = size.cast_unsigned();
     if size != head.position {
-        return Err(StoreError(format!("the log ends at {}, its tree at {size}", head.position)));
+        let reason = format!("the log ends at {}, its tree at {size}", head.position);
+        return Err(StoreError::Damaged { position: size.min(head.position) + 1, reason });
     }
-    Ok(Mark { frontier: Frontier::parse(size, frontier).map_err(StoreError)?, ..head })
+    let unfit = |reason| StoreError::Damaged { position: size, reason };
+    Ok(Mark { frontier: Frontier::parse(size, frontier).map_err(unfit)?, ..head })
 }
 
 /// Adds events to a tree, and says which tiles they fill.
@@ -78,14 +84,23 @@ impl<R: Reads> TreeLog for DatabaseLog<R> {
     async fn entries(&self, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {
         let leaves = self.reads.leaves(first, count).await?;
         if leaves.len() == count {
-            return Ok(leaves);
+            return Ok(leaves.into_iter().map(|(_, leaf)| leaf).collect());
         }
-        // Asked afterwards: a trim marks what it drops before it does.
-        let upto = self.reads.trimmed().await?;
-        if first < upto {
-            return Err(LogError::Trimmed { upto });
+        // Asked afterwards: what a trim drops it has kept.
+        let kept = self.reads.trimmed_leaves(first, count).await?;
+        let kept = kept.iter().flat_map(|(from, leaves)| (*from..).zip(leaves.as_chunks::<32>().0.to_vec()));
+        let mut all = vec![None; count];
+        for (position, leaf) in kept.chain(leaves) {
+            let place = position.checked_sub(first + 1).and_then(|place| all.get_mut(place as usize));
+            if let Some(place) = place {
+                *place = Some(leaf);
+            }
         }
-        Err(LogError::Damaged { position: first + 1, reason: "events from here on are missing".to_owned() })
+        let missing = |index: u64| LogError::Damaged {
+            position: first + 1 + index,
+            reason: "it is missing".to_owned(),
+        };
+        (0..).zip(all).map(|(index, leaf)| leaf.ok_or_else(|| missing(index))).collect()
     }
 
     async fn nodes(&self, level: u8, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {

@@ -309,7 +309,8 @@ impl<B: Backend> Writer<B> {
                     self.keys_due = now + MORE_KEYS_EVERY;
                 }
             }
-            Err(StoreError(reason)) => {
+            Err(error) => {
+                let reason = error.reason();
                 tracing::warn!(reason, "old idempotency keys could not be removed");
                 self.backend.disconnect();
                 self.forget();

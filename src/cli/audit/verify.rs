@@ -6,13 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use domain::ports::archive::Archive;
-use domain::ports::tree::TreeLog;
+use domain::ports::log::LogError;
 use infra_archive::SealedHistory;
 use infra_runtime::{Config, SystemClock};
 use proofs::{Checkpoint, Trust};
 
 use super::TrustFlags;
-use crate::audit::verify::{Known, Opens, Source, Verdict, Verifier};
+use crate::audit::verify::{Finding, Known, Opens, Source, Verdict, Verifier};
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
@@ -41,7 +41,12 @@ pub async fn run(args: Verify, config: &Config, out: &mut Output) -> Result<u8> 
         None => live(&args, trust.as_ref(), brought, config).await?,
     };
     show(&verdict, trust.is_some(), out)?;
-    Ok(if verdict.holds { exit::OK } else { exit::DISAGREES })
+    Ok(match &verdict.finding {
+        None => exit::OK,
+        // It cannot be told yet.
+        Some(Finding::Behind { .. }) => exit::FAILED,
+        Some(_) => exit::DISAGREES,
+    })
 }
 
 /// What `--checkpoint` names. Without a key its signature is not looked at:
@@ -66,7 +71,14 @@ async fn live(
     brought: Option<Checkpoint>,
     config: &Config,
 ) -> Result<Verdict> {
-    let log = wiring::open_log(config, Arc::new(SystemClock)).await?;
+    let log = match wiring::open_log(config, Arc::new(SystemClock)).await {
+        Ok(log) => log,
+        // Nobody opens a log whose end and tree disagree.
+        Err(error) => match error.downcast_ref::<LogError>() {
+            Some(LogError::Damaged { reason, .. }) => return Ok(Verdict::unreadable(reason)),
+            _ => return Err(error),
+        },
+    };
     let events = wiring::history(config, log.log.clone())?;
     let origin = match trust {
         Some(trust) => trust.origin.clone().or_else(|| Some(trust.keys.first()?.name().to_owned())),
@@ -77,9 +89,17 @@ async fn live(
         Some(trust) => Checkpoint::open(note.as_bytes(), trust).ok().map(|opened| opened.checkpoint),
         None => Checkpoint::peek(note.as_bytes()).ok(),
     };
-    let upto = log.log.head().await?.position;
+    let (upto, trimmed) = (log.log.head().await?.position, log.keeping.trimmed().await?);
     let kept = origin.map(|origin| (origin, &open as &Opens));
-    let verifier = verifier(Source::Log(&*events), Some(&*log.tree), upto, &brought, kept, trust.is_some());
+    let verifier = Verifier {
+        events: Source::Log(&*events),
+        rows: Some((&*log.log, trimmed)),
+        tree: Some(&*log.tree),
+        upto,
+        known: known(&brought),
+        kept,
+        must_be_signed: trust.is_some(),
+    };
     let verdict = follow(verifier, args, brought.as_ref()).await;
     log.close().await;
     verdict
@@ -98,21 +118,23 @@ async fn sealed(
     let store = wiring::open_archive_at(config, url)?;
     let archive = SealedHistory::new(store);
     let upto = archive.through().await?;
-    let events = Source::Archive(&archive);
-    let verifier = verifier(events, None, upto, &brought, None, trust.is_some());
+    if upto == 0 {
+        bail!("there is no archive at {url}");
+    }
+    let verifier = Verifier {
+        events: Source::Archive(&archive),
+        rows: None,
+        tree: None,
+        upto,
+        known: known(&brought),
+        kept: None,
+        must_be_signed: trust.is_some(),
+    };
     follow(verifier, args, None).await
 }
 
-fn verifier<'a>(
-    events: Source<'a>,
-    tree: Option<&'a dyn TreeLog>,
-    upto: u64,
-    brought: &Option<Checkpoint>,
-    kept: Option<(String, &'a Opens)>,
-    must_be_signed: bool,
-) -> Verifier<'a> {
-    let known = brought.iter().map(|c| Known { checkpoint: c.clone(), by: "the checkpoint" }).collect();
-    Verifier { events, tree, upto, known, kept, must_be_signed }
+fn known(brought: &Option<Checkpoint>) -> Vec<Known> {
+    brought.iter().map(|c| Known { checkpoint: c.clone(), by: "the checkpoint" }).collect()
 }
 
 async fn follow(verifier: Verifier<'_>, args: &Verify, brought: Option<&Checkpoint>) -> Result<Verdict> {
@@ -128,6 +150,9 @@ fn show(verdict: &Verdict, keyed: bool, out: &mut Output) -> Result<()> {
         return out.line(&serde_json::to_string(verdict)?);
     }
     let Verdict { first, last, root, checkpoints, signed, .. } = verdict;
+    if let Some(finding @ Finding::Behind { .. }) = &verdict.finding {
+        return out.line(&format!("cannot be told: {finding}"));
+    }
     if let Some(finding) = &verdict.finding {
         return out
             .line(&format!("DOES NOT HOLD: {finding}\nwhat comes before it was computed up to {last}"));

@@ -8,6 +8,7 @@
 mod record;
 #[cfg(test)]
 mod tests;
+mod thin;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use proofs::{Checkpoint, ProofError, SigningKey, TileError, Tiles};
 use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+
+/// How often checkpoints that nobody needs any more are dropped.
+const THIN_EVERY: Duration = Duration::from_secs(3600);
 
 pub struct SignerConfig {
     /// Whose statements these are; never changed once something was signed.
@@ -62,8 +66,12 @@ pub enum SignError {
 impl SignError {
     /// Whether trying again will not help.
     pub fn is_refusal(&self) -> bool {
-        let contradicted = matches!(self, Self::Kept(CheckpointError::Contradicts { .. }));
-        contradicted || matches!(self, Self::SetBack { .. } | Self::Rewritten { .. } | Self::Record { .. })
+        match self {
+            Self::SetBack { .. } | Self::Rewritten { .. } | Self::Record { .. } => true,
+            Self::Kept(error) => matches!(error, CheckpointError::Contradicts { .. }),
+            Self::Log(error) => matches!(error, LogError::Damaged { .. }),
+            Self::Tiles(error) => matches!(error, TileError::Damaged { .. }),
+        }
     }
 }
 
@@ -104,11 +112,18 @@ impl Signer {
     /// Works until told to stop, and signs once more then.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.config.every);
+        let mut thinning = tokio::time::interval(THIN_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stopped = tokio::select! {
                 () = stop.cancelled() => true,
                 _ = ticks.tick() => false,
+                _ = thinning.tick() => {
+                    if let Err(error) = thin::thin(&*self.tree, &self.config.origin, self.clock.now()).await {
+                        tracing::warn!(%error, "old checkpoints could not be dropped");
+                    }
+                    continue;
+                }
             };
             self.tick().await;
             if stopped {
@@ -122,7 +137,9 @@ impl Signer {
         let signed = self.sign().await;
         let error = signed.as_ref().err().map(ToString::to_string);
         if let Err(error) = &signed {
-            metrics::counter!("daybook_audit_refused_total").increment(1);
+            if error.is_refusal() {
+                metrics::counter!("daybook_audit_refused_total").increment(1);
+            }
             if self.state.borrow().error.as_deref() != Some(&error.to_string()) {
                 match error.is_refusal() {
                     true => tracing::error!(%error, alert = true, "the log is not signed any more"),
@@ -140,8 +157,10 @@ impl Signer {
     /// for an empty log.
     pub async fn sign(&self) -> Result<Option<SignedCheckpoint>, SignError> {
         let _alone = self.at_work.lock().await;
-        let frontier = self.tree.frontier().await?;
+        let _held = record::hold(&self.config.record).await?;
+        // In this order: another signer may go on meanwhile.
         let remembered = self.remembered().await?;
+        let frontier = self.tree.frontier().await?;
         if frontier.size() == 0 && remembered.is_empty() {
             return Ok(None);
         }
@@ -149,16 +168,18 @@ impl Signer {
             self.check(by, checkpoint, &frontier).await?;
         }
         let kept = self.tree.checkpoint(&self.config.origin, None).await?;
-        if let Some(kept) = kept.filter(|kept| kept.size == frontier.size())
-            && self.is_signed_by_all(&kept)
-        {
+        if let Some(kept) = kept.filter(|kept| self.is_signed_by_all(kept, &frontier)) {
             record::write(&self.config.record, &kept.note).await?;
             return Ok(Some(kept));
         }
         let made = self.make(&frontier);
         // First where a database that is set back takes nothing with it.
         record::write(&self.config.record, &made.note).await?;
-        let kept = self.tree.keep_checkpoint(&made).await?;
+        let kept = match self.tree.keep_checkpoint(&made).await {
+            // Another signer was faster; what it signed is looked at next time.
+            Err(CheckpointError::Smaller { .. }) => return Ok(Some(made)),
+            kept => kept?,
+        };
         metrics::gauge!("daybook_audit_signed_size").set(kept.size as f64);
         Ok(Some(kept))
     }
@@ -166,7 +187,9 @@ impl Signer {
     async fn remembered(&self) -> Result<Vec<(&'static str, Checkpoint)>, SignError> {
         let origin = &self.config.origin;
         let mut all = Vec::new();
-        if let Some(own) = record::read(&self.config.record).await? {
+        let own = record::read(&self.config.record).await?;
+        let first = own.is_none();
+        if let Some(own) = own {
             if own.origin != *origin {
                 let reason = format!("it is of log «{}», not of «{origin}»", own.origin);
                 return Err(record::unusable(&self.config.record, &reason));
@@ -174,6 +197,10 @@ impl Signer {
             all.push(("the signer's file", own));
         }
         if let Some(kept) = self.tree.checkpoint(origin, None).await? {
+            if first {
+                tracing::warn!(file = %self.config.record.display(), signed = kept.size,
+                    "the signer's file is not there: only the database remembers what was signed");
+            }
             let SignedCheckpoint { origin, size, root, .. } = kept;
             all.push(("the database", Checkpoint { origin, size, root }));
         }
@@ -212,15 +239,17 @@ impl Signer {
         SignedCheckpoint { origin, size, root, note, signed_at: self.clock.now() }
     }
 
-    /// A key that was added later signs what others have signed.
-    fn is_signed_by_all(&self, kept: &SignedCheckpoint) -> bool {
+    /// Whether the note says what the tree is now, by every key: one that was
+    /// added later signs what others have signed.
+    fn is_signed_by_all(&self, kept: &SignedCheckpoint, now: &Frontier) -> bool {
+        let origin = self.config.origin.clone();
+        let said = Checkpoint { origin: origin.clone(), size: now.size(), root: now.root() };
         let by = |key: &SigningKey| {
-            let trust = proofs::Trust {
-                origin: Some(self.config.origin.clone()),
-                ..proofs::Trust::of(key.public().clone())
-            };
-            Checkpoint::open(kept.note.as_bytes(), &trust).is_ok()
+            let trust =
+                proofs::Trust { origin: Some(origin.clone()), ..proofs::Trust::of(key.public().clone()) };
+            let opened = Checkpoint::open(kept.note.as_bytes(), &trust);
+            opened.is_ok_and(|opened| opened.checkpoint == said)
         };
-        self.config.keys.iter().all(by)
+        kept.size == now.size() && self.config.keys.iter().all(by)
     }
 }

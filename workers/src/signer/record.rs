@@ -1,5 +1,6 @@
 //! The file in which a signer remembers what it signed last: the signed note.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,17 @@ use super::SignError;
 
 pub(super) fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> SignError {
     SignError::Record { file: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// Keeps other processes with the same file away until it is dropped.
+pub(super) async fn hold(path: &Path) -> Result<File, SignError> {
+    let lock = path.with_extension("lock");
+    let held = tokio::task::spawn_blocking(move || {
+        let file = File::options().create(true).truncate(false).write(true).open(lock)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    held.await.map_err(std::io::Error::other).flatten().map_err(|error| unusable(path, &error))
 }
 
 /// `None` before the first signature. A file that cannot be read is no reason

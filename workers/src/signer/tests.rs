@@ -181,3 +181,32 @@ async fn a_record_that_cannot_be_read_is_no_new_beginning() {
     let refused = signer(&log, folder.path(), &[1]).sign().await.unwrap_err();
     assert!(matches!(refused, SignError::Record { .. }), "{refused}");
 }
+
+/// Whoever may write to the database cannot make the signer forget.
+#[tokio::test]
+async fn a_row_with_the_note_of_another_size_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(300, "{}").await;
+    let old = Checkpoint { origin: ORIGIN.to_owned(), size: 200, root: [7; 32] }.sign(&[key(1)]);
+    let root = log.frontier().await.unwrap().root();
+    let (origin, signed_at) = (ORIGIN.to_owned(), Timestamp::UNIX_EPOCH);
+    log.keep_checkpoint(&SignedCheckpoint { origin, size: 300, root, note: old, signed_at }).await.unwrap();
+    let refused = signer(&log, folder.path(), &[1]).sign().await.unwrap_err();
+    assert_eq!(refused, SignError::Kept(CheckpointError::Contradicts { size: 300 }));
+    let record = std::fs::read(folder.path().join("record")).unwrap();
+    assert_eq!(Checkpoint::peek(&record).unwrap().size, 300);
+}
+
+#[tokio::test]
+async fn two_signers_with_one_file_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(1, "{}").await;
+    let signers = [signer(&log, folder.path(), &[1]), signer(&log, folder.path(), &[1])];
+    for _ in 0..20 {
+        let (one, two, ()) = tokio::join!(signers[0].sign(), signers[1].sign(), grow(&log, 7, "{}"));
+        one.unwrap();
+        two.unwrap();
+    }
+    let last = signers[0].sign().await.unwrap().unwrap();
+    assert_eq!(last.size, 141);
+}

@@ -12,7 +12,7 @@ use super::tree::insert_tree;
 use super::unavailable;
 use crate::backend::StoreError;
 use crate::decode::big;
-use crate::keeping::Keeps;
+use crate::keeping::{Keeps, check_kept};
 use crate::plan::Mark;
 use crate::tree::grow;
 
@@ -22,6 +22,19 @@ const INSERT: &str = "
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::uuid[],
         $7::text[], $8::int[], $9::bigint[], $10::bigint[], $11::text[], $12::uuid[], $13::text[],
         $14::uuid[], $15::text[], $16::bytea[])";
+
+/// In rows of a tile's width at most, as they are read.
+const KEEP_LEAVES: &str = "
+    WITH kept AS (
+        INSERT INTO log_tree_trimmed
+        SELECT min(position), string_agg(leaf, ''::bytea ORDER BY position) FROM events
+        WHERE position > $1 AND position <= $2 GROUP BY (position - $1 - 1) / 256
+        RETURNING octet_length(leaves) / 32 AS number
+    ) SELECT coalesce(sum(number), 0)::bigint FROM kept";
+
+/// Up to where they are kept.
+const KEPT_LEAVES: &str = "
+    SELECT first + octet_length(leaves) / 32 - 1 FROM log_tree_trimmed ORDER BY first DESC LIMIT 1";
 
 /// The newest event of a stream stays.
 const DROP: &str = "
@@ -44,7 +57,7 @@ impl Keeps for PostgresReader {
             .await
             .map_err(failed)?;
         let row = sqlx::query(MARK).fetch_one(&mut *transaction).await.map_err(failed)?;
-        let unfit = |StoreError(reason)| RestoreError::Unavailable(reason);
+        let unfit = |error: StoreError| RestoreError::Unavailable(error.reason());
         let Mark { position: head, mut frontier, .. } = mark(&row).map_err(unfit)?;
         if head + 1 != first.position {
             return Err(RestoreError::NotNext { head, first: first.position });
@@ -69,8 +82,12 @@ impl Keeps for PostgresReader {
     }
 
     async fn drop_facts(&self, after: u64, upto: u64) -> Result<u64, LogError> {
+        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        keep_leaves(&mut transaction, after, upto).await?;
         let drop = sqlx::query(DROP).bind(big(after)).bind(big(upto)).bind(TRIMMABLE);
-        Ok(drop.execute(&self.pool).await.map_err(unavailable)?.rows_affected())
+        let dropped = drop.execute(&mut *transaction).await.map_err(unavailable)?.rows_affected();
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(dropped)
     }
 
     async fn trimmed(&self) -> Result<u64, LogError> {
@@ -78,6 +95,18 @@ impl Keeps for PostgresReader {
             sqlx::query("SELECT upto FROM log_trim").fetch_one(&self.pool).await.map_err(unavailable)?;
         Ok(row.try_get::<i64, _>(0).map_err(unavailable)?.cast_unsigned())
     }
+}
+
+/// Those of `after + 1..=upto` that are not kept yet.
+async fn keep_leaves(connection: &mut PgConnection, after: u64, upto: u64) -> Result<(), LogError> {
+    let kept = sqlx::query_scalar::<_, i64>(KEPT_LEAVES).fetch_optional(&mut *connection).await;
+    let after = after.max(kept.map_err(unavailable)?.unwrap_or(0).cast_unsigned());
+    if after >= upto {
+        return Ok(());
+    }
+    let keep = sqlx::query_scalar::<_, i64>(KEEP_LEAVES).bind(big(after)).bind(big(upto));
+    let count = keep.fetch_one(connection).await.map_err(unavailable)?;
+    check_kept(count.cast_unsigned(), after, upto)
 }
 
 async fn insert(connection: &mut PgConnection, events: &[RecordedEvent]) -> Result<(), sqlx::Error> {

@@ -55,7 +55,7 @@ impl PostgresLog {
         let (writer, head) = started
             .await
             .map_err(|e| LogError::Unavailable(e.to_string()))?
-            .map_err(|StoreError(reason)| LogError::Unavailable(reason))?;
+            .map_err(LogError::from)?;
         Self::start(PostgresReader::new(readers, partition), writer, head, options)
     }
 }
@@ -77,6 +77,6 @@ fn unavailable(error: sqlx::Error) -> LogError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self(format!("PostgreSQL: {error}"))
+        Self::Failed(format!("PostgreSQL: {error}"))
     }
 }

@@ -13,7 +13,6 @@ use tokio::time::timeout;
 
 use super::sql::{self, COLUMNS, HEAD, columns, head};
 use super::{ANSWER, unavailable};
-use crate::backend::StoreError;
 use crate::decode::{Decoder, big};
 use crate::log::{Found, PAGE_BYTES, Reads};
 
@@ -124,7 +123,7 @@ impl Reads for PostgresReader {
         let mut lent = self.lend().await?;
         let asked = [(tenant, key)];
         let found = sql::lookup(&mut lent.connection, &[], &asked);
-        let found = found.map_err(|StoreError(reason)| LogError::Unavailable(reason));
+        let found = found.map_err(LogError::from);
         let answer = timeout(ANSWER, found).await;
         Ok(lent.answered(answer)?.replies.pop().map(|(_, reply)| reply))
     }

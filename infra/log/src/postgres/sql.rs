@@ -150,7 +150,7 @@ pub(super) fn columns(row: &PgRow) -> Result<Columns<'_>, sqlx::Error> {
 }
 
 fn written(row: &PgRow) -> Result<Written, StoreError> {
-    let tenant = TenantId::new(row.try_get(1)?).map_err(|e| StoreError(format!("the tenant {e}")))?;
+    let tenant = TenantId::new(row.try_get(1)?).map_err(|e| StoreError::Failed(format!("the tenant {e}")))?;
     let (kind, id): (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
     Ok(Written {
         stream: StreamId { tenant, kind: kind.into(), id: id.into() },
@@ -194,7 +194,7 @@ pub(super) async fn lookup(
         ranges.push(first..first + count);
         let receipt = Receipt {
             events: Vec::new(),
-            recorded_at: timestamp(number).map_err(StoreError)?,
+            recorded_at: timestamp(number).map_err(StoreError::Failed)?,
             reply: Some(row.try_get(4)?),
             replayed: true,
         };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::ports::log::LogError;
 use domain::ports::tree::{CheckpointError, SignedCheckpoint, next_checkpoint};
-use domain::tree::{Frontier, Hash, Node};
+use domain::tree::{Frontier, Hash, Node, TILE_WIDTH};
 use futures::TryFutureExt;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use super::reader::PostgresReader;
 use super::sql::{MARK, column, mark};
 use super::{ANSWER, unavailable};
-use crate::backend::StoreError;
 use crate::decode::big;
 use crate::tree::{Trees, Wanted, checkpoint};
 
@@ -87,6 +86,16 @@ impl PostgresReader {
         rows.iter().map(|row| row.try_get(0).map_err(unavailable)).collect()
     }
 
+    /// Positions and what stands there.
+    async fn numbered<T>(&self, sql: &'static str, range: [i64; 2]) -> Result<Vec<(u64, T)>, LogError>
+    where
+        T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+    {
+        let rows = self.rows(sqlx::query(sql).bind(range[0]).bind(range[1])).await?;
+        let read = |row: &PgRow| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get(1)?));
+        rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(unavailable)
+    }
+
     async fn keep_in(&self, new: &SignedCheckpoint) -> Result<SignedCheckpoint, CheckpointError> {
         let failed = |e: sqlx::Error| CheckpointError::Unavailable(format!("PostgreSQL: {e}"));
         let mut transaction = self.pool.begin().await.map_err(failed)?;
@@ -114,14 +123,19 @@ impl Trees for PostgresReader {
     async fn frontier(&self) -> Result<Frontier, LogError> {
         let rows = self.rows(sqlx::query(MARK)).await?;
         let row = rows.first().ok_or_else(|| LogError::Unavailable("the log has no tree".to_owned()))?;
-        let mark = mark(row).map_err(|StoreError(reason)| LogError::Unavailable(reason))?;
+        let mark = mark(row).map_err(LogError::from)?;
         Ok(mark.frontier)
     }
 
-    async fn leaves(&self, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {
-        let sql = "SELECT leaf FROM events WHERE position > $1 AND position <= $2 ORDER BY position";
-        let last = first.saturating_add(count as u64);
-        self.hashes(sqlx::query(sql).bind(big(first)).bind(big(last))).await
+    async fn leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Hash)>, LogError> {
+        let sql = "SELECT position, leaf FROM events WHERE position > $1 AND position <= $2 ORDER BY position";
+        self.numbered(sql, [big(first), big(first.saturating_add(count as u64))]).await
+    }
+
+    async fn trimmed_leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        let sql = "SELECT first, leaves FROM log_tree_trimmed WHERE first > $1 AND first <= $2 ORDER BY first";
+        let range = [big(first) - TILE_WIDTH.cast_signed(), big(first.saturating_add(count as u64))];
+        self.numbered(sql, range).await
     }
 
     async fn nodes(&self, level: u8, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {

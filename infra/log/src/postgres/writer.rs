@@ -34,7 +34,7 @@ impl PostgresWriter {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|e| StoreError(e.to_string()))?;
+            .map_err(|e| StoreError::Failed(e.to_string()))?;
         let options = options.application_name("daybook log writer").options([
             // Under the lock the head must be read after the lock was granted.
             ("default_transaction_isolation", "read committed"),
@@ -74,7 +74,7 @@ impl PostgresWriter {
     ) -> Result<T, StoreError> {
         self.run(work).map_err(|answer| match answer {
             Answer::Error(error) => error,
-            Answer::None => StoreError("PostgreSQL does not answer".to_owned()),
+            Answer::None => StoreError::Failed("PostgreSQL does not answer".to_owned()),
         })
     }
 
@@ -130,7 +130,7 @@ impl Backend for PostgresWriter {
             let rows = sqlx::raw_sql(all).fetch_all(connection).await?;
             // The lock's row has one column.
             let row = rows.iter().find(|row| row.len() > 1);
-            mark(row.ok_or(StoreError("PostgreSQL: the log has no tree".to_owned()))?)
+            mark(row.ok_or(StoreError::Failed("PostgreSQL: the log has no tree".to_owned()))?)
         })
     }
 
@@ -171,7 +171,7 @@ impl Backend for PostgresWriter {
             }
             if locked {
                 sqlx::raw_sql("COMMIT").execute(connection).await.map_err(|error| WriteError::Failed {
-                    reason: StoreError::from(error).0,
+                    reason: StoreError::from(error).reason(),
                     unknown: true,
                 })?;
             }
@@ -276,8 +276,8 @@ fn write_error(error: sqlx::Error) -> WriteError {
         // The server refused the statement and rolled it back. The classes 57
         // and 08 tell of sessions that were ended, at whatever point.
         Some(code) if !code.starts_with("57") && !code.starts_with("08") => {
-            WriteError::Failed { reason: StoreError::from(error).0, unknown: false }
+            WriteError::Failed { reason: StoreError::from(error).reason(), unknown: false }
         }
-        _ => WriteError::Failed { reason: StoreError::from(error).0, unknown: true },
+        _ => WriteError::Failed { reason: StoreError::from(error).reason(), unknown: true },
     }
 }

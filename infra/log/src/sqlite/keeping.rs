@@ -4,16 +4,17 @@ use async_trait::async_trait;
 use domain::RecordedEvent;
 use domain::ports::log::{LogError, RestoreError};
 use domain::registry::TRIMMABLE;
+use domain::tree::TILE_WIDTH;
 use hashlink::LruCache;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::connect;
 use super::reader::{SqliteReader, unavailable};
-use super::tree::{insert_tree, read_mark};
+use super::tree::{hashes, insert_tree, read_mark};
 use super::writer::insert_events;
 use crate::backend::StoreError;
 use crate::decode::big;
-use crate::keeping::Keeps;
+use crate::keeping::{Keeps, check_kept};
 use crate::plan::Mark;
 use crate::tree::grow;
 
@@ -27,7 +28,7 @@ impl SqliteReader {
     {
         let path = self.path();
         let task = tokio::task::spawn_blocking(move || {
-            let mut connection = connect(&path, true).map_err(|StoreError(reason)| reason)?;
+            let mut connection = connect(&path, true).map_err(StoreError::reason)?;
             Ok(work(&mut connection))
         });
         task.await.map_err(|e| e.to_string())?
@@ -41,7 +42,7 @@ fn failed(error: rusqlite::Error) -> RestoreError {
 fn restore(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), RestoreError> {
     let Some(first) = events.first() else { return Ok(()) };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let unfit = |StoreError(reason)| RestoreError::Unavailable(reason);
+    let unfit = |error: StoreError| RestoreError::Unavailable(error.reason());
     let Mark { position: head, mut frontier, .. } = read_mark(&transaction).map_err(unfit)?;
     if head + 1 != first.position {
         return Err(RestoreError::NotNext { head, first: first.position });
@@ -52,8 +53,32 @@ fn restore(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), 
     transaction.commit().map_err(failed)
 }
 
+/// The leaves of `after + 1..=upto` that are not kept yet, in rows of a tile's
+/// width at most, as they are read.
+fn keep_leaves(connection: &Connection, after: u64, upto: u64) -> Result<(), LogError> {
+    let newest = "SELECT first + length(leaves) / 32 - 1 FROM tree_trimmed ORDER BY first DESC LIMIT 1";
+    let kept = connection.query_row(newest, [], |row| row.get::<_, i64>(0)).optional().map_err(unavailable)?;
+    let after = after.max(kept.unwrap_or(0).cast_unsigned());
+    if after >= upto {
+        return Ok(());
+    }
+    let leaves = "SELECT leaf FROM events WHERE position > ? AND position <= ? ORDER BY position";
+    let leaves = hashes(connection, leaves, [big(after), big(upto)])?;
+    check_kept(leaves.len() as u64, after, upto)?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO tree_trimmed VALUES (?, ?)").map_err(unavailable)?;
+    for (row, leaves) in (0..).zip(leaves.chunks(TILE_WIDTH as usize)) {
+        let first = after + 1 + row * TILE_WIDTH;
+        insert.execute(rusqlite::params![big(first), leaves.concat()]).map_err(unavailable)?;
+    }
+    Ok(())
+}
+
 /// The newest event of a stream stays.
-fn drop_facts(connection: &Connection, after: u64, upto: u64) -> Result<u64, LogError> {
+fn drop_facts(connection: &mut Connection, after: u64, upto: u64) -> Result<u64, LogError> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unavailable)?;
+    keep_leaves(&transaction, after, upto)?;
     let types = vec!["?"; TRIMMABLE.len()].join(", ");
     let statement = format!(
         "DELETE FROM events WHERE position > ? AND position <= ? AND type IN ({types}) AND EXISTS \
@@ -62,8 +87,10 @@ fn drop_facts(connection: &Connection, after: u64, upto: u64) -> Result<u64, Log
     );
     let mut parameters: Vec<rusqlite::types::Value> = vec![big(after).into(), big(upto).into()];
     parameters.extend(TRIMMABLE.iter().map(|t| rusqlite::types::Value::from((*t).to_owned())));
-    let dropped = connection.execute(&statement, rusqlite::params_from_iter(parameters));
-    Ok(dropped.map_err(unavailable)? as u64)
+    let dropped = transaction.execute(&statement, rusqlite::params_from_iter(parameters));
+    let dropped = dropped.map_err(unavailable)? as u64;
+    transaction.commit().map_err(unavailable)?;
+    Ok(dropped)
 }
 
 #[async_trait]

@@ -40,7 +40,7 @@ impl SqliteLog {
         let (writer, reader, head) = opened
             .await
             .map_err(|e| LogError::Unavailable(e.to_string()))?
-            .map_err(|StoreError(reason)| LogError::Unavailable(reason))?;
+            .map_err(LogError::from)?;
         Self::start(reader, writer, head, options)
     }
 }
@@ -104,6 +104,6 @@ fn text<'r>(row: &'r rusqlite::Row<'_>, index: usize) -> rusqlite::Result<&'r st
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self(format!("SQLite: {error}"))
+        Self::Failed(format!("SQLite: {error}"))
     }
 }

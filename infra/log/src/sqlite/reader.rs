@@ -12,7 +12,6 @@ use rusqlite::{Connection, OptionalExtension, Params};
 use tokio::sync::Semaphore;
 
 use super::{COLUMNS, columns, connect};
-use crate::backend::StoreError;
 use crate::decode::{Decoder, big, timestamp};
 use crate::log::{Found, PAGE_BYTES, Reads};
 use crate::plan::Mark;
@@ -59,7 +58,7 @@ impl SqliteReader {
             let connection = match free {
                 Some(connection) => connection,
                 None => {
-                    connect(&pool.path, false).map_err(|StoreError(reason)| LogError::Unavailable(reason))?
+                    connect(&pool.path, false).map_err(LogError::from)?
                 }
             };
             let result = work(&connection)?;

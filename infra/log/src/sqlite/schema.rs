@@ -77,6 +77,12 @@ const TABLES: &str = "
         hash   BLOB NOT NULL,
         PRIMARY KEY (level, number)
     ) STRICT, WITHOUT ROWID;
+    -- Leaves of the positions from `first` on, kept where facts were trimmed, so
+    -- that the tree is whole.
+    CREATE TABLE tree_trimmed (
+        first  INTEGER PRIMARY KEY,
+        leaves BLOB NOT NULL
+    ) STRICT;
     CREATE TABLE checkpoints (
         origin    TEXT NOT NULL,
         size      INTEGER NOT NULL,
@@ -102,12 +108,12 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     match layout(&transaction)? {
         LAYOUT => return Ok(()),
         0 if is_empty(&transaction)? => {}
-        0 => return Err(StoreError("SQLite: the file holds tables that are not of a log".to_owned())),
+        0 => return Err(StoreError::Failed("SQLite: the file holds tables that are not of a log".to_owned())),
         other => {
             let age = if other < LAYOUT { "before its first release" } else { "of a newer release" };
             let reason =
                 format!("SQLite: the log has layout {other}, of a Daybook {age}; this one reads {LAYOUT}");
-            return Err(StoreError(reason));
+            return Err(StoreError::Failed(reason));
         }
     }
     transaction.execute_batch(TABLES)?;
@@ -134,7 +140,7 @@ mod tests {
         prepare(&mut connection).unwrap();
         for (other, age) in [(LAYOUT - 1, "before its first release"), (LAYOUT + 1, "of a newer release")] {
             connection.pragma_update(None, "user_version", other).unwrap();
-            let StoreError(reason) = prepare(&mut connection).unwrap_err();
+            let reason = prepare(&mut connection).unwrap_err().reason();
             assert!(reason.contains(age), "{reason}");
         }
     }

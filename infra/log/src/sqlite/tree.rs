@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use domain::ports::log::LogError;
 use domain::ports::tree::{CheckpointError, SignedCheckpoint, next_checkpoint};
-use domain::tree::{Frontier, Hash, Node};
-use rusqlite::{Connection, TransactionBehavior, params};
+use domain::tree::{Frontier, Hash, Node, TILE_WIDTH};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::reader::{SqliteReader, read_head, unavailable};
 use crate::backend::StoreError;
@@ -35,13 +36,21 @@ pub(super) fn insert_tree(
 }
 
 /// One column of hashes.
-fn hashes(
+pub(super) fn hashes(
     connection: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,
 ) -> Result<Vec<Hash>, LogError> {
     let mut statement = connection.prepare_cached(sql).map_err(unavailable)?;
     let rows = statement.query_map(parameters, |row| row.get(0)).map_err(unavailable)?;
+    rows.collect::<Result<_, _>>().map_err(unavailable)
+}
+
+/// A position and what stands there.
+fn numbered<T: FromSql>(connection: &Connection, sql: &str, range: [i64; 2]) -> Result<Vec<(u64, T)>, LogError> {
+    let mut statement = connection.prepare_cached(sql).map_err(unavailable)?;
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?));
+    let rows = statement.query_map(range, read).map_err(unavailable)?;
     rows.collect::<Result<_, _>>().map_err(unavailable)
 }
 
@@ -94,16 +103,22 @@ impl Trees for SqliteReader {
     async fn frontier(&self) -> Result<Frontier, LogError> {
         let read = |connection: &Connection| {
             let snapshot = connection.unchecked_transaction().map_err(unavailable)?;
-            let mark = read_mark(&snapshot).map_err(|StoreError(reason)| LogError::Unavailable(reason))?;
+            let mark = read_mark(&snapshot).map_err(LogError::from)?;
             Ok(mark.frontier)
         };
         self.with(read).await
     }
 
-    async fn leaves(&self, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {
-        let sql = "SELECT leaf FROM events WHERE position > ? AND position <= ? ORDER BY position";
+    async fn leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Hash)>, LogError> {
+        let sql = "SELECT position, leaf FROM events WHERE position > ? AND position <= ? ORDER BY position";
         let range = [big(first), big(first.saturating_add(count as u64))];
-        self.with(move |connection| hashes(connection, sql, range)).await
+        self.with(move |connection| numbered(connection, sql, range)).await
+    }
+
+    async fn trimmed_leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        let sql = "SELECT first, leaves FROM tree_trimmed WHERE first > ? AND first <= ? ORDER BY first";
+        let range = [big(first) - TILE_WIDTH.cast_signed(), big(first.saturating_add(count as u64))];
+        self.with(move |connection| numbered(connection, sql, range)).await
     }
 
     async fn nodes(&self, level: u8, first: u64, count: usize) -> Result<Vec<Hash>, LogError> {

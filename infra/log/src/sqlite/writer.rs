@@ -48,7 +48,10 @@ impl Backend for SqliteWriter {
     const LOCK_IS_FREE: bool = true;
 
     fn head(&mut self) -> Result<Mark, StoreError> {
-        self.mark()
+        let grows_tree = self.grows_tree;
+        // Event and tree of one snapshot.
+        let snapshot = self.connection()?.unchecked_transaction()?;
+        if grows_tree { read_mark(&snapshot) } else { Ok(read_head(&snapshot)?) }
     }
 
     fn lock(&mut self) -> Result<Mark, StoreError> {
@@ -77,7 +80,7 @@ impl Backend for SqliteWriter {
         }
         for (tenant, key) in &want.keys {
             let reply: Option<StoredReply> =
-                read_reply(connection, tenant, key).map_err(|e| StoreError(e.to_string()))?;
+                read_reply(connection, tenant, key).map_err(|e| StoreError::Failed(e.to_string()))?;
             if let Some(reply) = reply {
                 known.replies.insert((*tenant, *key), reply);
             }
@@ -93,7 +96,7 @@ impl Backend for SqliteWriter {
 
     fn write(&mut self, plan: &Plan<'_>, _: &Guesses<'_>) -> Result<(), WriteError> {
         let Self { connection: Some(connection), numbers, grows_tree, .. } = self else {
-            return Err(StoreError("SQLite: no transaction is open".to_owned()).into());
+            return Err(StoreError::Failed("SQLite: no transaction is open".to_owned()).into());
         };
         insert(connection, numbers, plan).map_err(StoreError::from)?;
         if *grows_tree {
@@ -102,7 +105,7 @@ impl Backend for SqliteWriter {
         let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => Ok(()),
-            Err(error) => Err(WriteError::Failed { reason: StoreError::from(error).0, unknown: true }),
+            Err(error) => Err(WriteError::Failed { reason: StoreError::from(error).reason(), unknown: true }),
         }
     }
 
