@@ -1,12 +1,15 @@
 //! Proof files (`.tlog-proof`): an event, its place, the way to the root and
 //! the checkpoint with that root. With the log's key it is all that it takes.
 
+use domain::envelope::RecordedEvent;
+use domain::ports::tree::SignedCheckpoint;
 use domain::tree::Hash;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoint, Opened, Trust};
-use crate::prove::{MAX_PATH, ProofError, check_inclusion};
+use crate::prove::{MAX_PATH, ProofError, check_inclusion, inclusion};
 use crate::text::{base64, from_base64, hash, size};
+use crate::tiles::Tiles;
 
 /// An event of the largest payload fits.
 pub const MAX_PROOF_BYTES: usize = 3 << 20;
@@ -34,6 +37,18 @@ pub struct Verified {
 }
 
 impl ProofFile {
+    /// That an event is in the log, by a checkpoint that covers it.
+    pub async fn of(
+        event: &RecordedEvent,
+        checkpoint: SignedCheckpoint,
+        tiles: &dyn Tiles,
+    ) -> Result<Self, ProofError> {
+        let SignedCheckpoint { size, root, note, .. } = checkpoint;
+        let index = event.position.checked_sub(1).ok_or(ProofError::Range { size, asked: 0 })?;
+        let path = inclusion(tiles, size, &root, index).await?.path;
+        Ok(Self { extra: Some(event.canonical_bytes()), index, path, checkpoint: note })
+    }
+
     pub fn to_text(&self) -> String {
         let mut text = format!("{FIRST_LINE}\n");
         if let Some(extra) = &self.extra {

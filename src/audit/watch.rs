@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use proofs::{Checkpoint, MAX_NOTE_BYTES, ProofError, TileError, TilePath, Tiles, Trust};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest_tls::{Client, Response, StatusCode, redirect};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -18,10 +18,16 @@ pub struct Remote {
 }
 
 /// What a look at the log showed.
+pub struct Look {
+    /// The note that it shows.
+    pub note: Bytes,
+    pub seen: Seen,
+}
+
 pub enum Seen {
-    /// The note, and the size that was seen before.
-    Continues { note: String, checkpoint: Checkpoint, before: u64 },
-    /// It contradicts what was seen before.
+    /// The checkpoint, and the size that was seen before.
+    Continues { checkpoint: Checkpoint, before: u64 },
+    /// It contradicts what was seen before, or is not signed by who is trusted.
     Contradicts(String),
 }
 
@@ -31,34 +37,50 @@ impl Remote {
         Ok(Self { client: client.context("the HTTP client")?, url: url.trim_end_matches('/').to_owned() })
     }
 
-    pub async fn note(&self) -> Result<String> {
+    async fn note(&self) -> Result<Bytes> {
         let response = self.client.get(format!("{}/checkpoint", self.url)).send().await?;
-        if !response.status().is_success() {
+        if response.status() != StatusCode::OK {
             bail!("{}/checkpoint answers {}", self.url, response.status());
         }
-        let note = bounded(response, MAX_NOTE_BYTES).await?;
-        Ok(String::from_utf8(note.to_vec())?)
+        bounded(response, MAX_NOTE_BYTES).await
     }
 
-    /// Opens the newest checkpoint and proves that it continues `before`.
-    pub async fn look(&self, trust: &Trust, before: Option<&Checkpoint>) -> Result<Seen> {
+    /// Opens the newest checkpoint and proves that it continues `before`. Fails
+    /// where nothing can be said.
+    pub async fn look(&self, trust: &Trust, before: Option<&Checkpoint>) -> Result<Look> {
         let note = self.note().await?;
-        let checkpoint = Checkpoint::open(note.as_bytes(), trust)?.checkpoint;
-        let Some(before) = before else { return Ok(Seen::Continues { note, checkpoint, before: 0 }) };
-        if checkpoint.size < before.size {
-            let (now, then) = (checkpoint.size, before.size);
-            return Ok(Seen::Contradicts(format!(
-                "it was set back: {then} events were seen, it shows {now}"
-            )));
+        let seen = match Checkpoint::open(&note, trust) {
+            Ok(opened) => self.continues(opened.checkpoint, before).await?,
+            Err(error) => Seen::Contradicts(error.to_string()),
+        };
+        Ok(Look { note, seen })
+    }
+
+    async fn continues(&self, now: Checkpoint, before: Option<&Checkpoint>) -> Result<Seen> {
+        let Some(before) = before else { return Ok(Seen::Continues { checkpoint: now, before: 0 }) };
+        if now.origin != before.origin {
+            bail!("it shows log «{}»; what was seen before is of «{}»", now.origin, before.origin);
         }
         let size = before.size;
-        match proofs::consistency(self, size, checkpoint.size, &checkpoint.root).await {
-            Ok(proof) if proof.old_root == before.root => {
-                Ok(Seen::Continues { note, checkpoint, before: size })
+        let old_root = match now.size {
+            less if less < size => {
+                let reason = format!("it was set back: {size} events were seen, it shows {less}");
+                return Ok(Seen::Contradicts(reason));
             }
+            // Whoever shows two trees of a size has no tiles that explain it.
+            same if same == size => Ok(now.root),
+            more => proofs::consistency(self, size, more, &now.root).await.map(|proof| proof.old_root),
+        };
+        match old_root {
+            Ok(root) if root == before.root => Ok(Seen::Continues { checkpoint: now, before: size }),
             Ok(_) | Err(ProofError::Foreign) => {
                 Ok(Seen::Contradicts(format!("up to position {size} it is not what was seen before")))
             }
+            Err(ProofError::Tile(TileError::Missing(path))) => Err(anyhow!(
+                "it shows {} events, but {path} is missing, without which nobody can tell that they continue \
+                 the {size} seen before",
+                now.size
+            )),
             Err(error) => Err(error.into()),
         }
     }
@@ -86,8 +108,11 @@ impl Tiles for Remote {
             StatusCode::OK => bounded(response, path.bytes()).await.map_err(|error| unavailable(&error)),
             // A log may drop a partial tile once the full one is there.
             StatusCode::NOT_FOUND if !path.is_full() => {
-                let full = self.tile(path.full()).await.map_err(|_| TileError::Missing(path))?;
                 let missing = || TileError::Missing(path);
+                let full = self.tile(path.full()).await.map_err(|error| match error {
+                    TileError::Missing(_) => missing(),
+                    other => other,
+                })?;
                 (full.len() >= path.bytes()).then(|| full.slice(..path.bytes())).ok_or_else(missing)
             }
             StatusCode::NOT_FOUND => Err(TileError::Missing(path)),

@@ -200,14 +200,14 @@ Read models   curl -H 'X-API-Key: {key}' {url}/v1/projections"
 
 /// The API as its users see it.
 struct Client {
-    http: reqwest::Client,
+    http: reqwest_tls::Client,
     url: String,
     key: String,
 }
 
 impl Client {
     fn new(running: &Running, key: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
+        let http = reqwest_tls::Client::builder().timeout(Duration::from_secs(120)).build()?;
         Ok(Self { http, url: format!("http://{}", running.address), key: key.to_owned() })
     }
 
@@ -239,12 +239,12 @@ impl Client {
     }
 
     /// Waits where the server says that it was too fast.
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<String> {
+    async fn answer(&self, request: reqwest_tls::RequestBuilder) -> Result<String> {
         loop {
             let again = request.try_clone().context("a request that can be repeated")?;
             let response = again.header("X-API-Key", &self.key).send().await?;
             let status = response.status();
-            if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            if status == reqwest_tls::StatusCode::TOO_MANY_REQUESTS {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             }

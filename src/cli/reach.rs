@@ -7,7 +7,8 @@ use clap::Args;
 use domain::decide::Rejection;
 use infra_runtime::{Config, RandomIds, SystemClock};
 use replays::{By, Engine, ReplayError};
-use reqwest::{Client, StatusCode};
+use reqwest_tls::header::CONTENT_TYPE;
+use reqwest_tls::{Client, Response, StatusCode};
 use serde_json::Value;
 
 use crate::wiring::{self, OpenLog};
@@ -45,10 +46,11 @@ impl Server {
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let request = self.client.post(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
         let request = request.header("Idempotency-Key", format!("cli-{}", uuid::Uuid::now_v7()));
-        Self::answer(request.json(body).send().await?).await
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        Self::answer(request.send().await?).await
     }
 
-    async fn answer(response: reqwest::Response) -> Result<Value> {
+    async fn answer(response: Response) -> Result<Value> {
         let status = response.status();
         let text = response.text().await?;
         let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);

@@ -1,8 +1,7 @@
 //! Who signs the log's tree, and with what.
 
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,23 +21,46 @@ use zeroize::Zeroizing;
 
 use super::OpenLog;
 
-/// The keys of the configuration. An embedded server has one of its own, made
-/// when it is first asked for.
+/// The keys of the configuration, for those who sign. An embedded server has
+/// one of its own, made when it is first asked for.
 pub fn signing_keys(config: &Config) -> Result<Vec<SigningKey>, ConfigError> {
-    let files = &config.audit.signing_keys;
-    if !files.is_empty() {
-        return files.iter().map(|file| read_key(config, file)).collect();
-    }
-    if matches!(config.database.url, DatabaseUrl::Postgres(_)) {
-        return Ok(Vec::new());
-    }
-    let file = config.data_dir.join("audit.key");
-    if !file.exists() {
+    if let Some(file) = own_key(config).filter(|file| !file.exists()) {
         let name = format!("daybook.invalid/{}", hex::encode(rand::rng().random::<[u8; 8]>()));
-        let made = make_key(&name, &file);
-        made.map_err(|error| config.invalid("audit.signing_keys", format!("{error:#}")))?;
+        match make_key(&name, &file) {
+            // Another process was first: its key is the key.
+            Err(_) if file.exists() => {}
+            made => {
+                made.map_err(|error| config.invalid("audit.signing_keys", format!("{error:#}")))?;
+            }
+        }
     }
-    Ok(vec![read_key(config, &file)?])
+    present_keys(config)
+}
+
+/// The keys of the configuration that there are. Makes none, so that looking
+/// changes nothing.
+pub fn present_keys(config: &Config) -> Result<Vec<SigningKey>, ConfigError> {
+    let files = match own_key(config) {
+        Some(own) => Vec::from_iter(own.exists().then_some(own)),
+        None => config.audit.signing_keys.clone(),
+    };
+    let mut keys: Vec<SigningKey> = Vec::new();
+    for file in &files {
+        let key = read_key(config, file)?;
+        let (name, id) = (key.public().name(), key.public().id());
+        if keys.iter().any(|k| (k.public().name(), k.public().id()) == (name, id)) {
+            let reason = format!("names key {name}+{id:08x} twice, the second time in {}", file.display());
+            return Err(config.invalid("audit.signing_keys", reason));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// Where an embedded server that was given no key has its own.
+fn own_key(config: &Config) -> Option<PathBuf> {
+    let embedded = !matches!(config.database.url, DatabaseUrl::Postgres(_));
+    (embedded && config.audit.signing_keys.is_empty()).then(|| config.data_dir.join("audit.key"))
 }
 
 /// A new key in a new file that only its owner can read.
@@ -48,11 +70,8 @@ pub fn make_key(name: &str, file: &Path) -> Result<SigningKey> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
-    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    let mut opened = opened.with_context(|| format!("making {}", file.display()))?;
     let text = Zeroizing::new(format!("{}\n", key.skey().as_str()));
-    let written = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
-    written.with_context(|| format!("writing {}", file.display()))?;
+    workers::file::create(file, text.as_bytes()).with_context(|| format!("making {}", file.display()))?;
     Ok(key)
 }
 

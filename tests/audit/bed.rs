@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use daybook_tests::cli::Cli;
 use daybook_tests::postgres::{self, Database};
+use daybook_tests::server::KEY;
 use serde_json::Value;
 
 pub const ORIGIN: &str = "log.example/daybook";
+/// A key of an auditor of another tenant.
+pub const ELSEWHERE: &str = "elsewhere-key";
 /// More than two full tiles.
 pub const CLICKS: usize = 600;
 
@@ -35,7 +38,8 @@ impl Bed {
             std::fs::create_dir(folder).unwrap();
         }
         let key = folder.path().join("log.key");
-        let mut settings = vec![("AUDIT_SIGNING_KEYS", key.to_str().unwrap())];
+        let keys = format!("{KEY},{ELSEWHERE}:elsewhere:auditor");
+        let mut settings = vec![("AUDIT_SIGNING_KEYS", key.to_str().unwrap()), ("API_KEYS", keys.as_str())];
         settings.extend(database.as_ref().map(|d| ("DATABASE_URL", d.url.as_str())));
         let cli = Cli::new(&data, &settings)?;
         let made = cli.json(&["audit", "keys", "generate", ORIGIN, "--out", key.to_str().unwrap()], 0);

@@ -6,3 +6,4 @@ mod http;
 mod others;
 mod proofs;
 mod tamper;
+mod watch;

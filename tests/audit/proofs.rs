@@ -92,3 +92,70 @@ fn keys_are_private_files_and_bad_ones_are_refused() {
     }
     assert_eq!(used("/nowhere/key").0, Some(2));
 }
+
+#[test]
+fn an_old_event_is_proved_with_a_new_key() {
+    let Some(bed) = Bed::sqlite() else { return };
+    bed.sign("checkpoint");
+    bed.import("more", 10);
+    let (new, public, proof) = (bed.file("new.key"), bed.file("new"), bed.file("proof"));
+    let made = bed.cli.json(&["audit", "keys", "generate", ORIGIN, "--out", &new], 0);
+    std::fs::write(&public, made["key"].as_str().unwrap()).unwrap();
+    let run = |args: &[&str]| {
+        let output = bed.cli.command(args).env("AUDIT_SIGNING_KEYS", &new).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["audit", "checkpoint"]);
+    run(&["audit", "prove", "300", "--out", &proof]);
+    bed.cli.json(&["audit", "check", &proof, "--key", &public], 0);
+}
+
+#[test]
+fn who_only_reads_makes_no_key() {
+    let Some(bed) = Bed::sqlite() else { return };
+    let signed = bed.sign("checkpoint")["size"].as_u64().unwrap();
+    let own = bed.cli.data.join("audit.key");
+    let prove = |position: &str| {
+        let mut command = bed.cli.command(&["audit", "prove", position, "--out", &bed.file("proof")]);
+        command.env_remove("AUDIT_SIGNING_KEYS").env("AUDIT_ORIGIN", ORIGIN).output().unwrap()
+    };
+    let output = prove("300");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    bed.cli.json(&["audit", "check", &bed.file("proof"), "--key", &bed.file("key")], 0);
+    assert!(!own.exists());
+    // Past the newest checkpoint somebody has to sign.
+    bed.import("more", 10);
+    let output = prove(&(signed + 5).to_string());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(own.exists());
+}
+
+#[test]
+fn a_key_is_not_named_twice() {
+    let Some(bed) = Bed::sqlite() else { return };
+    let (one, two) = (bed.file("one.key"), bed.file("two.key"));
+    bed.cli.json(&["audit", "keys", "generate", ORIGIN, "--out", &one], 0);
+    std::fs::copy(&one, &two).unwrap();
+    for args in [&["audit", "checkpoint"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let mut command = bed.cli.command(args);
+        let output = command.env("AUDIT_SIGNING_KEYS", format!("{one},{two}")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("AUDIT_SIGNING_KEYS") && said.contains("twice"), "{said}");
+    }
+}
+
+/// Whoever starts at the same time gets the same key.
+#[test]
+fn one_key_is_made_however_many_begin() {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = infra_runtime::Config::defaults().unwrap();
+    config.data_dir = data.path().to_owned();
+    let name = || daybook::wiring::audit::signing_keys(&config).unwrap()[0].public().to_string();
+    let names: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(name)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(names.iter().all(|n| *n == names[0]), "{names:?}");
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 1);
+}

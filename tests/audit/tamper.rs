@@ -40,7 +40,7 @@ async fn what_is_changed_in_the_database_is_found_where_it_is() {
     let rows: &[(&str, &str, Value)] = &[
         (
             "a byte of a payload",
-            "UPDATE events SET payload = replace(payload, 'a.example', 'b.example') WHERE position = 300",
+            "UPDATE events SET payload = regexp_replace(payload, '[a-z]', 'X') WHERE position = 300",
             event(300),
         ),
         ("an actor", "UPDATE events SET actor = 'cli:mallory' WHERE position = 300", event(300)),

@@ -1,6 +1,7 @@
 //! Process managers: they follow something and act on it.
 
 pub mod drainer;
+pub mod file;
 pub mod relay;
 pub mod signer;
 

@@ -74,6 +74,16 @@ pub trait TreeLog: Send + Sync {
     async fn drop_checkpoints(&self, origin: &str, sizes: &[u64]) -> Result<u64, LogError>;
 }
 
+/// The newest checkpoint of an origin, if it covers a position. The newest is
+/// signed by the keys of today, which older ones need not be.
+pub async fn covering(
+    log: &dyn TreeLog,
+    origin: &str,
+    position: u64,
+) -> Result<Option<SignedCheckpoint>, LogError> {
+    Ok(log.checkpoint(origin, None).await?.filter(|newest| newest.size >= position))
+}
+
 /// `width` hashes of a tile, full or partial.
 pub async fn tile_hashes(
     log: &dyn TreeLog,

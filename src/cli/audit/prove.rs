@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use domain::ports::log::ReadFilter;
-use domain::ports::tree::SignedCheckpoint;
+use domain::ports::tree::{self, SignedCheckpoint};
 use infra_runtime::{Config, SystemClock};
 use proofs::{LogTiles, ProofFile};
 use serde_json::json;
@@ -81,9 +81,9 @@ async fn make(position: u64, config: &Config, log: &OpenLog) -> Result<Option<St
     let Some(event) = page.events.into_iter().find(|event| event.position == position) else {
         return Ok(None);
     };
-    let origin = audit::origin(config, &audit::signing_keys(config)?);
+    let origin = audit::origin(config, &audit::present_keys(config)?);
     let kept = match &origin {
-        Some(origin) => log.tree.checkpoints(origin, index, 1).await?.pop(),
+        Some(origin) => tree::covering(&*log.tree, origin, position).await?,
         None => None,
     };
     let checkpoint = match kept {
@@ -91,9 +91,7 @@ async fn make(position: u64, config: &Config, log: &OpenLog) -> Result<Option<St
         None => sign(config, log).await?.context("the log is empty")?,
     };
     let tiles = LogTiles::new(log.tree.clone());
-    let path = proofs::inclusion(&tiles, checkpoint.size, &checkpoint.root, index).await?.path;
-    let extra = Some(event.canonical_bytes());
-    Ok(Some(ProofFile { extra, index, path, checkpoint: checkpoint.note }.to_text()))
+    Ok(Some(ProofFile::of(&event, checkpoint, &tiles).await?.to_text()))
 }
 
 pub fn check(args: Check, out: &mut Output) -> Result<u8> {

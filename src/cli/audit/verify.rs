@@ -82,7 +82,7 @@ async fn live(
     let events = wiring::history(config, log.log.clone())?;
     let origin = match trust {
         Some(trust) => trust.origin.clone().or_else(|| Some(trust.keys.first()?.name().to_owned())),
-        None => audit::origin(config, &audit::signing_keys(config)?),
+        None => audit::origin(config, &audit::present_keys(config)?),
     };
     let trusted = trust.cloned();
     let open = move |note: &str| match &trusted {

@@ -1,12 +1,12 @@
 //! The file in which a signer remembers what it signed last: the signed note.
 
 use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proofs::{Checkpoint, MAX_NOTE_BYTES};
 
 use super::SignError;
+use crate::file;
 
 pub(super) fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> SignError {
     SignError::Record { file: path.display().to_string(), reason: reason.to_string() }
@@ -39,23 +39,8 @@ pub(super) async fn read(path: &Path) -> Result<Option<Checkpoint>, SignError> {
 
 /// Whole or not at all, and durable on return.
 pub(super) async fn write(path: &Path, note: &str) -> Result<(), SignError> {
-    let (file, note) = (path.to_owned(), note.to_owned());
-    let written = tokio::task::spawn_blocking(move || replace(&file, &note)).await;
+    let (to, note) = (path.to_owned(), note.to_owned());
+    let written = tokio::task::spawn_blocking(move || file::replace(&to, note.as_bytes())).await;
     let outcome = written.map_err(std::io::Error::other).flatten();
     outcome.map_err(|error| unusable(path, &error))
-}
-
-fn replace(path: &PathBuf, note: &str) -> std::io::Result<()> {
-    if std::fs::read(path).is_ok_and(|held| held == note.as_bytes()) {
-        return Ok(());
-    }
-    let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new)?;
-    file.write_all(note.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) => std::fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
