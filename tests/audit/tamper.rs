@@ -29,7 +29,7 @@ async fn what_is_changed_in_the_database_is_found_where_it_is() {
     sql(database, KEEP).await;
     let event = |position: u64| json!({"kind": "event", "position": position});
     let missing = |position: u64| json!({"kind": "missing", "position": position});
-    let swap = "UPDATE events a SET payload = b.payload FROM kept b
+    let swap = "UPDATE events a SET event_id = b.event_id, payload = b.payload, leaf = b.leaf FROM kept b
         WHERE (a.position, b.position) IN ((300, 301), (301, 300))";
     let insert = format!(
         "INSERT INTO events SELECT {} AS position, tenant, kind, stream, version + 1, gen_random_uuid(), type,

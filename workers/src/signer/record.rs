@@ -16,6 +16,9 @@ pub(super) fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> SignError
 pub(super) async fn hold(path: &Path) -> Result<File, SignError> {
     let lock = path.with_extension("lock");
     let held = tokio::task::spawn_blocking(move || {
+        if let Some(folder) = lock.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let file = File::options().create(true).truncate(false).write(true).open(lock)?;
         file.lock()?;
         Ok::<_, std::io::Error>(file)
