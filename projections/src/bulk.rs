@@ -109,8 +109,8 @@ pub trait Bulk: Send {
     fn passes(&self) -> usize;
 
     /// Begins again, with about twice as many passes that take half the
-    /// memory each. False if that is not possible.
-    fn split(&mut self) -> bool;
+    /// memory each. False if that does not bring it below so many bytes.
+    fn split(&mut self, memory: usize) -> bool;
 
     /// Batches of a type in position order. Returns positions that did not
     /// fold, in the first pass only: they left no trace.

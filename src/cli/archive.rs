@@ -90,7 +90,12 @@ pub async fn run(args: Archive, config: &Config, out: &mut Output) -> Result<u8>
 }
 
 async fn seal(store: &ArchiveStore, config: &Config, log: &OpenLog, out: &mut Output) -> Result<u8> {
-    let archiver = wiring::archiver(config, store.clone(), log.log.clone(), Arc::new(SystemClock));
+    let archiver = wiring::archiver(config, store.clone(), log, Arc::new(SystemClock))?;
+    // So that what is sealed is covered by a checkpoint.
+    let keys = wiring::audit::present_keys(config)?;
+    if let Some(signer) = wiring::audit::signer(config, log, keys, Arc::new(SystemClock)) {
+        signer.sign().await?;
+    }
     let (mut events, mut segments, mut merged) = (0, 0, 0);
     while let Some(sealed) = archiver.seal(true).await? {
         events += sealed.through + 1 - sealed.first;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::clock::Clock;
-use domain::ports::log::EventLog;
-use infra_archive::{ArchiveStore, Archiver, OpenError, Patience, S3Settings, Settings};
+use infra_archive::{ArchiveStore, Archiver, OpenError, Patience, S3Settings, Settings, Signed};
 use infra_runtime::Config;
 use infra_runtime::config::ConfigError;
+
+use super::{OpenLog, audit};
 
 /// Where history is sealed, as configured.
 pub fn open_archive(config: &Config) -> Result<ArchiveStore, ConfigError> {
@@ -30,14 +31,18 @@ pub fn open_archive_at(config: &Config, url: &str) -> Result<ArchiveStore, Confi
 pub fn archiver(
     config: &Config,
     store: ArchiveStore,
-    log: Arc<dyn EventLog>,
+    log: &OpenLog,
     clock: Arc<dyn Clock>,
-) -> Archiver {
+) -> Result<Archiver, ConfigError> {
     let settings = Settings {
         segment_bytes: config.archive.segment_bytes,
         seal_after: Duration::from_secs(config.archive.seal_seconds.into()),
         merge_bytes: config.archive.merge_bytes,
         grace: Duration::from_secs(config.archive.grace_seconds.into()),
     };
-    Archiver::new(store, log, clock, settings)
+    let archiver = Archiver::new(store, log.log.clone(), clock, settings);
+    Ok(match audit::origin(config, &audit::present_keys(config)?) {
+        Some(origin) => archiver.with_tree(Signed { tree: log.tree.clone(), origin }),
+        None => archiver,
+    })
 }

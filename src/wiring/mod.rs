@@ -88,7 +88,7 @@ pub async fn start(config: &Config) -> Result<Running> {
         bus::start(config, bus, (&log, engine.log.clone()), &rows, &board, &stop.working, &mut tasks);
     }
     if config.roles.has(Role::Archiver) {
-        let archiver = archiver(config, open_archive(config)?, log.log.clone(), services.clock.clone());
+        let archiver = archiver(config, open_archive(config)?, &log, services.clock.clone())?;
         let stop = stop.working.clone();
         tasks.working(async move { archiver.run(stop).await });
     }

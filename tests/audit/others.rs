@@ -83,7 +83,8 @@ fn a_proof_made_by_another_program_is_checked_here() {
 const AUDIT: &str = r#"
 import sys
 from aics_tlog import *
-reader = HttpTileReader([sys.argv[1]], proxies={})
+place = sys.argv[1]
+reader = HttpTileReader([place], proxies={}) if "://" in place else FileSystemTileReader(place)
 checked = verify_checkpoint(parse_note(open("checkpoint").read()), parse_vkey(open("key").read()), [], 0)
 assert checked.ok, checked.error
 audit_tiles(reader, checked.size, checked.root)
@@ -100,4 +101,19 @@ async fn a_served_log_is_audited_by_another_program() {
     let Some(size) = python(&bed, AUDIT, &[&url]) else { return };
     assert_eq!(size, signed["size"].to_string());
     server.stop().unwrap();
+}
+
+/// The archive's folder is a whole log, and needs nothing but the public key.
+#[test]
+fn an_archive_is_audited_by_another_program_and_by_ours() {
+    let Some(bed) = Bed::sqlite() else { return };
+    bed.cli.json(&["archive", "run"], 0);
+    bed.import("more", 700);
+    bed.cli.json(&["archive", "run"], 0);
+    let archive = bed.cli.data.join("archive");
+    let verdict = bed.verify(&["--archive", archive.to_str().unwrap()], 0);
+    assert_eq!(verdict["signed"], verdict["last"], "{verdict}");
+    std::fs::copy(archive.join("tlog/checkpoint"), bed.file("checkpoint")).unwrap();
+    let Some(size) = python(&bed, AUDIT, &[archive.join("tlog").to_str().unwrap()]) else { return };
+    assert_eq!(size, verdict["last"].to_string());
 }

@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("infra-log", &["domain"]),
     ("infra-rows", &["domain"]),
     ("infra-journal", &["domain"]),
-    ("infra-archive", &["domain"]),
+    ("infra-archive", &["domain", "proofs"]),
     ("infra-sql", &["domain", "infra-archive"]),
     ("infra-runtime", &["domain"]),
     ("xtask", &[]),

@@ -22,6 +22,7 @@ mod seal;
 mod stale;
 mod store;
 mod task;
+mod tree;
 mod trim;
 mod verify;
 
@@ -34,6 +35,7 @@ pub use rows::Rows;
 pub use scan::{Chunk, Chunks, Part, Scan, positions};
 pub use seal::{Archiver, Sealed, Settings, check_continues};
 pub use store::ArchiveStore;
+pub use tree::Signed;
 pub use trim::{Trimmed, trim};
 pub use verify::{Verdict, each_event};
 

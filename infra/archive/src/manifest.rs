@@ -25,6 +25,9 @@ pub struct Manifest {
     /// The leaf of the event at `through`: what the log must continue from.
     pub through_leaf: String,
     pub through_recorded_at: Timestamp,
+    /// The newest signed note of a tree that ends at `through` or before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
     pub written_at: Timestamp,
     /// By type, then by position.
     pub segments: Vec<Segment>,

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::encode::{Encoded, Encoder};
 use crate::manifest::{FORMAT, Manifest, Segment};
+use crate::tree::Signed;
 use crate::{ArchiveStore, names};
 
 /// Events read from the log at once.
@@ -54,6 +55,7 @@ pub struct Archiver {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     log: Arc<dyn EventLog>,
+    pub(crate) signed: Option<Signed>,
     /// Whether leftovers of an interrupted step were looked for.
     looked: AtomicBool,
 }
@@ -101,7 +103,13 @@ impl Archiver {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        Self { store, log, clock, settings, looked: AtomicBool::new(false) }
+        Self { store, log, clock, settings, signed: None, looked: AtomicBool::new(false) }
+    }
+
+    /// Archives tree and checkpoints, too.
+    pub fn with_tree(mut self, signed: Signed) -> Self {
+        self.signed = Some(signed);
+        self
     }
 
     pub fn store(&self) -> &ArchiveStore {
@@ -204,12 +212,16 @@ impl Archiver {
         }
         let (count, bytes) = (segments.len(), segments.iter().map(|s| s.bytes).sum());
         let mut manifest = self.successor(before.as_ref(), log)?;
+        manifest.checkpoint = self.put_tiles(before.as_ref(), through).await?;
         manifest.through = through;
         manifest.through_leaf = hex::encode(last.1);
         manifest.through_recorded_at = last.0;
         manifest.segments.extend(segments);
         manifest.segments.sort_by(|a, b| (&a.event_type, a.first).cmp(&(&b.event_type, b.first)));
         self.store.commit(&manifest).await?;
+        if let Err(error) = self.publish(before.as_ref(), &manifest).await {
+            tracing::warn!(%error, "the archive shows an older checkpoint than its manifest");
+        }
         metrics::counter!("daybook_archive_sealed_events_total").increment(through + 1 - first);
         metrics::gauge!("daybook_archive_through_position").set(through as f64);
         tracing::info!(first, through, segments = count, bytes, "sealed");
@@ -235,6 +247,7 @@ impl Archiver {
                 through: 0,
                 through_leaf: String::new(),
                 through_recorded_at: now,
+                checkpoint: None,
                 written_at: now,
                 segments: Vec::new(),
                 retired: Vec::new(),

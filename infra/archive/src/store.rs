@@ -81,7 +81,7 @@ impl ArchiveStore {
         }
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, mode: PutMode) -> object_store::Result<()> {
+    pub(crate) async fn put(&self, path: &str, bytes: Bytes, mode: PutMode) -> object_store::Result<()> {
         self.objects.put_opts(&names::path(path), PutPayload::from(bytes), mode.into()).await?;
         self.make_durable(path)
             .await
@@ -90,7 +90,7 @@ impl ArchiveStore {
 
     /// An object store has the object on disk once it says so; a file system
     /// only after being told.
-    async fn make_durable(&self, path: &str) -> Result<(), ArchiveError> {
+    pub(crate) async fn make_durable(&self, path: &str) -> Result<(), ArchiveError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let (root, file) = (folder.clone(), folder.join(path));
         let synced = tokio::task::spawn_blocking(move || {

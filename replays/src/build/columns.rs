@@ -136,7 +136,7 @@ impl FromColumns<'_> {
         let bulk = Arc::new(Mutex::new(bulk));
         loop {
             match self.passes(&bulk, reach, &left_out).await {
-                Err(Halted::Memory(bytes)) if locked(&bulk).split() => {
+                Err(Halted::Memory(bytes)) if locked(&bulk).split(self.builder.options.memory) => {
                     let passes = locked(&bulk).passes();
                     tracing::info!(generation = %self.lease.generation, bytes, passes, "folding in smaller parts");
                     self.progress.set(|a| a.events = 0);
@@ -222,12 +222,12 @@ impl FromColumns<'_> {
         let out = left_out.positions().clone();
         let leave_out = move |position| out.contains(&position);
         let mut pages = Decoder::start(self.builder.log.clone(), filter, range, page, wants, leave_out);
-        let (mut events, mut broken) = (0, Vec::new());
+        let (mut events, mut broken, mut end) = (0, Vec::new(), reach.sealed);
         while let Some(page) = pages.next().await? {
             if self.stop.is_cancelled() {
                 return Err(Halted::Stop);
             }
-            let last = page.through;
+            end = page.through;
             let count = (page.columns.iter().map(Columns::len).sum::<usize>() + page.events.len()) as u64;
             let (failed, memory) = blocking(bulk, move |bulk| {
                 let mut failed = Vec::new();
@@ -240,7 +240,11 @@ impl FromColumns<'_> {
             .await?;
             events += count;
             broken.extend(failed);
-            self.folded(Some(last), count, memory)?;
+            self.folded(Some(end), count, memory)?;
+        }
+        if end < reach.through {
+            // Another server of the database answers, which is not as far.
+            return Err(Halted::Unfit(format!("the log was read up to {end}, not up to {}", reach.through)));
         }
         Ok((events, broken))
     }

@@ -117,16 +117,19 @@ async fn sealed(
     }
     let store = wiring::open_archive_at(config, url)?;
     let archive = SealedHistory::new(store);
-    let upto = archive.through().await?;
-    if upto == 0 {
-        bail!("there is no archive at {url}");
-    }
+    let Some(manifest) = archive.store().manifest().await? else { bail!("there is no archive at {url}") };
+    let upto = manifest.through;
+    let opened = manifest.checkpoint.as_ref().and_then(|note| match trust {
+        Some(trust) => Checkpoint::open(note.as_bytes(), trust).ok().map(|opened| opened.checkpoint),
+        None => Checkpoint::peek(note.as_bytes()).ok(),
+    });
+    let of_archive = opened.map(|checkpoint| Known { checkpoint, by: "kept with the archive" });
     let verifier = Verifier {
         events: Source::Archive(&archive),
         rows: None,
         tree: None,
         upto,
-        known: known(&brought),
+        known: known(&brought).into_iter().chain(of_archive).collect(),
         kept: None,
         must_be_signed: trust.is_some(),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use daybook_tests::cli::Cli;
 
 /// Distinct bands: several rows each, far more than fit.
-const CLICKS: usize = 40_000;
+const CLICKS: usize = 60_000;
 const LIMIT_MIB: u64 = 16;
 
 /// The most that a process ever had which builds with this limit, in MiB.
@@ -51,6 +51,6 @@ fn a_build_keeps_to_its_memory() {
     assert!(built["generation"]["built"]["rows"].as_u64().unwrap() > 2 * CLICKS as u64, "{built}");
     let [least, some, plenty] = [1, LIMIT_MIB, 512].map(|limit| peak(data.path(), limit));
     eprintln!("MiB at the most: {least} with hardly any, {some} with {LIMIT_MIB}, {plenty} with 512");
-    assert!(some <= least + 2 * LIMIT_MIB, "{some} MiB, {least} without memory for rows");
-    assert!(plenty > least + 2 * LIMIT_MIB, "all rows fit: this shows nothing");
+    assert!(some <= least + 3 * LIMIT_MIB, "{some} MiB, {least} without memory for rows");
+    assert!(plenty > least + 3 * LIMIT_MIB, "all rows fit: this shows nothing");
 }

@@ -3,3 +3,4 @@ mod columns;
 mod damage;
 mod faults;
 mod sealing;
+mod tree;

@@ -153,7 +153,11 @@ impl Bulk for TapBulk {
         self.part.of as usize
     }
 
-    fn split(&mut self) -> bool {
+    fn split(&mut self, memory: usize) -> bool {
+        // The first pass holds all counts, in however many parts the rest is.
+        if self.counts.memory() > memory / 2 {
+            return false;
+        }
         let part = Part { number: 0, of: self.part.of * 2 };
         (self.part, self.bands, self.visitors) = (part, Bands::new(part), Visitors::new(part));
         (self.counts, self.settings, self.shared) = Default::default();

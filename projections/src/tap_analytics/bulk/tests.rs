@@ -74,7 +74,8 @@ fn split_in_the_middle_it_begins_again() {
     let mut begun = in_parts(1);
     let taps: Vec<&RecordedEvent> = events.iter().collect();
     begun.fold(columns(&taps, begun.wants()[0])).unwrap();
-    assert!(begun.split());
+    assert!(begun.split(1 << 30));
+    assert!(!begun_again().split(0));
     assert_eq!(begun.passes(), 2);
     assert_eq!(bulk(begun, &events, 8), bulk(in_parts(1), &events, 8));
 }
