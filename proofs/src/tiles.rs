@@ -107,7 +107,9 @@ impl LogTiles {
 impl Tiles for LogTiles {
     async fn tile(&self, path: TilePath) -> Result<Bytes, TileError> {
         let failed = |error| match error {
-            LogError::Damaged { .. } | LogError::Trimmed { .. } => TileError::Damaged { path, reason: error.to_string() },
+            LogError::Damaged { .. } | LogError::Trimmed { .. } => {
+                TileError::Damaged { path, reason: error.to_string() }
+            }
             LogError::Unavailable(reason) => TileError::Unavailable(reason),
         };
         if !self.has(path).await.map_err(failed)? {

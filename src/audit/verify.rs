@@ -255,11 +255,14 @@ impl Verifier<'_> {
         self.read_kept(&mut run.kept, size).await?;
         let kept = run.kept.next.pop_front_if(|next| next.size == size);
         let kept = kept.map(|checkpoint| Known { checkpoint, by: "kept by the log" });
-        let brought =
-            std::iter::from_fn(|| run.brought.pop_front_if(|known| known.checkpoint.size == size));
+        let brought = std::iter::from_fn(|| run.brought.pop_front_if(|known| known.checkpoint.size == size));
         for known in kept.into_iter().chain(brought) {
             if known.checkpoint.root != run.frontier.root() {
-                return Ok(Some(Finding::Signed { first: run.signed + 1, last: size, by: known.by.to_owned() }));
+                return Ok(Some(Finding::Signed {
+                    first: run.signed + 1,
+                    last: size,
+                    by: known.by.to_owned(),
+                }));
             }
             (run.compared, run.signed) = (run.compared + 1, size);
         }
@@ -333,7 +336,8 @@ impl Verifier<'_> {
         if now.size() != size && !leads_to(tree, &now).await? {
             return Ok(Some(Finding::Tree { first: size + 1, last: now.size() }));
         }
-        let same = if now.size() == size { now == run.frontier } else { leads_to(tree, &run.frontier).await? };
+        let same =
+            if now.size() == size { now == run.frontier } else { leads_to(tree, &run.frontier).await? };
         if !same {
             let first = size - size % TILE_WIDTH + 1;
             return Ok(Some(Finding::Tree { first: first.min(size), last: size }));
@@ -373,7 +377,9 @@ async fn same_rows(
         let position = event.position;
         match kept.next() {
             Some(row) if row.position == position && row.compute_leaf() == event.leaf => {}
-            Some(row) if row.position <= position => return Ok(Some(Finding::Event { position: row.position })),
+            Some(row) if row.position <= position => {
+                return Ok(Some(Finding::Event { position: row.position }));
+            }
             _ => return Ok(Some(Finding::Missing { position })),
         }
     }

@@ -23,6 +23,7 @@ use super::output::Output;
 use super::progress::Bar;
 use crate::demo::{Plan, compare, compare_retention, plan};
 use crate::wiring::{self, Running};
+use infra_runtime::shutdown::Signals;
 
 const TENANT: &str = "default";
 /// Taps of one append.
@@ -51,6 +52,7 @@ pub async fn run(args: Demo, flags: &Flags, out: &mut Output) -> Result<u8> {
     let plan = plan(args.seed, yesterday)?;
     let position = send(&client, &running, &plan).await?;
     let mismatches = report(&client, &plan, position, out).await?;
+    let signals = Signals::listen()?;
     if !out.json {
         try_it(&running, key.text.reveal(), out)?;
     }
@@ -60,7 +62,7 @@ pub async fn run(args: Demo, flags: &Flags, out: &mut Output) -> Result<u8> {
         running.stop().await;
         return Ok(code);
     }
-    super::serve::until_stopped(running).await?;
+    super::serve::until_stopped(running, signals).await?;
     Ok(code)
 }
 

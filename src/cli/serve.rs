@@ -1,7 +1,8 @@
 //! `daybook serve`.
 
 use anyhow::Result;
-use infra_runtime::{Config, shutdown, telemetry};
+use infra_runtime::shutdown::Signals;
+use infra_runtime::{Config, telemetry};
 
 use super::exit;
 use super::output::Output;
@@ -9,24 +10,25 @@ use crate::wiring::{self, Running};
 
 pub async fn run(config: Config, out: &mut Output) -> Result<u8> {
     telemetry::init_logs(&config.log)?;
-    let running = wiring::start(&config).await?;
+    let mut signals = Signals::listen()?;
+    let running = tokio::select! {
+        running = wiring::start(&config) => running?,
+        // Nothing was acknowledged yet.
+        _ = signals.next() => return Ok(exit::OK),
+    };
     // Scripts and tests wait for this line.
     out.line(&format!("listening on http://{}", running.address))?;
     out.flush()?;
-    until_stopped(running).await?;
-    Ok(exit::OK)
+    until_stopped(running, signals).await
 }
 
 /// Serves until a signal, then finishes what was begun; a second signal ends
 /// that at once. What was acknowledged is durable either way.
-pub async fn until_stopped(running: Running) -> Result<()> {
-    let signal = shutdown::signalled().await?;
-    tracing::info!(signal, "stopping");
+pub async fn until_stopped(running: Running, mut signals: Signals) -> Result<u8> {
+    tracing::info!(signal = signals.next().await, "stopping");
     tokio::select! {
-        () = running.stop() => Ok(()),
-        again = shutdown::signalled() => {
-            tracing::warn!(signal = again?, "stopping at once");
-            Ok(())
-        }
+        () = running.stop() => {}
+        signal = signals.next() => tracing::warn!(signal, "stopping at once"),
     }
+    Ok(exit::OK)
 }

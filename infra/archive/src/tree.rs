@@ -83,7 +83,11 @@ impl Archiver {
 
     /// Once the manifest counts: shows its checkpoint, and drops the partial
     /// tiles that only the one before needed.
-    pub(crate) async fn publish(&self, before: Option<&Manifest>, now: &Manifest) -> Result<(), ArchiveError> {
+    pub(crate) async fn publish(
+        &self,
+        before: Option<&Manifest>,
+        now: &Manifest,
+    ) -> Result<(), ArchiveError> {
         let Some(note) = now.checkpoint.as_ref().filter(|_| size(Some(now)) > size(before)) else {
             return Ok(());
         };

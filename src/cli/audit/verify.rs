@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use domain::ports::archive::Archive;
 use domain::ports::log::LogError;
 use infra_archive::SealedHistory;
 use infra_runtime::{Config, SystemClock};

@@ -52,10 +52,8 @@ impl PostgresLog {
             let head = writer.head()?;
             Ok::<_, StoreError>((writer, head))
         });
-        let (writer, head) = started
-            .await
-            .map_err(|e| LogError::Unavailable(e.to_string()))?
-            .map_err(LogError::from)?;
+        let (writer, head) =
+            started.await.map_err(|e| LogError::Unavailable(e.to_string()))?.map_err(LogError::from)?;
         Self::start(PostgresReader::new(readers, partition), writer, head, options)
     }
 }

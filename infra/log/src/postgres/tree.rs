@@ -128,12 +128,14 @@ impl Trees for PostgresReader {
     }
 
     async fn leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Hash)>, LogError> {
-        let sql = "SELECT position, leaf FROM events WHERE position > $1 AND position <= $2 ORDER BY position";
+        let sql =
+            "SELECT position, leaf FROM events WHERE position > $1 AND position <= $2 ORDER BY position";
         self.numbered(sql, [big(first), big(first.saturating_add(count as u64))]).await
     }
 
     async fn trimmed_leaves(&self, first: u64, count: usize) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
-        let sql = "SELECT first, leaves FROM log_tree_trimmed WHERE first > $1 AND first <= $2 ORDER BY first";
+        let sql =
+            "SELECT first, leaves FROM log_tree_trimmed WHERE first > $1 AND first <= $2 ORDER BY first";
         let range = [big(first) - TILE_WIDTH.cast_signed(), big(first.saturating_add(count as u64))];
         self.numbered(sql, range).await
     }

@@ -57,7 +57,8 @@ fn restore(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), 
 /// width at most, as they are read.
 fn keep_leaves(connection: &Connection, after: u64, upto: u64) -> Result<(), LogError> {
     let newest = "SELECT first + length(leaves) / 32 - 1 FROM tree_trimmed ORDER BY first DESC LIMIT 1";
-    let kept = connection.query_row(newest, [], |row| row.get::<_, i64>(0)).optional().map_err(unavailable)?;
+    let kept =
+        connection.query_row(newest, [], |row| row.get::<_, i64>(0)).optional().map_err(unavailable)?;
     let after = after.max(kept.unwrap_or(0).cast_unsigned());
     if after >= upto {
         return Ok(());

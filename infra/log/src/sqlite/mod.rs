@@ -37,10 +37,8 @@ impl SqliteLog {
             let head = writer.head()?;
             Ok::<_, StoreError>((writer, SqliteReader::new(path, readers), head))
         });
-        let (writer, reader, head) = opened
-            .await
-            .map_err(|e| LogError::Unavailable(e.to_string()))?
-            .map_err(LogError::from)?;
+        let (writer, reader, head) =
+            opened.await.map_err(|e| LogError::Unavailable(e.to_string()))?.map_err(LogError::from)?;
         Self::start(reader, writer, head, options)
     }
 }

@@ -57,9 +57,7 @@ impl SqliteReader {
             let free = idle().pop();
             let connection = match free {
                 Some(connection) => connection,
-                None => {
-                    connect(&pool.path, false).map_err(LogError::from)?
-                }
+                None => connect(&pool.path, false).map_err(LogError::from)?,
             };
             let result = work(&connection)?;
             idle().push(connection);

@@ -108,7 +108,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     match layout(&transaction)? {
         LAYOUT => return Ok(()),
         0 if is_empty(&transaction)? => {}
-        0 => return Err(StoreError::Failed("SQLite: the file holds tables that are not of a log".to_owned())),
+        0 => {
+            return Err(StoreError::Failed("SQLite: the file holds tables that are not of a log".to_owned()));
+        }
         other => {
             let age = if other < LAYOUT { "before its first release" } else { "of a newer release" };
             let reason =

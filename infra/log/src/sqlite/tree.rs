@@ -47,7 +47,11 @@ pub(super) fn hashes(
 }
 
 /// A position and what stands there.
-fn numbered<T: FromSql>(connection: &Connection, sql: &str, range: [i64; 2]) -> Result<Vec<(u64, T)>, LogError> {
+fn numbered<T: FromSql>(
+    connection: &Connection,
+    sql: &str,
+    range: [i64; 2],
+) -> Result<Vec<(u64, T)>, LogError> {
     let mut statement = connection.prepare_cached(sql).map_err(unavailable)?;
     let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?));
     let rows = statement.query_map(range, read).map_err(unavailable)?;
