@@ -25,7 +25,8 @@ pub async fn run(config: Config, out: &mut Output) -> Result<u8> {
 /// Serves until a signal, then finishes what was begun; a second signal ends
 /// that at once. What was acknowledged is durable either way.
 pub async fn until_stopped(running: Running, mut signals: Signals) -> Result<u8> {
-    tracing::info!(signal = signals.next().await, "stopping");
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
     tokio::select! {
         () = running.stop() => {}
         signal = signals.next() => tracing::warn!(signal, "stopping at once"),
