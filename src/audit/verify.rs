@@ -372,7 +372,7 @@ async fn same_rows(
     let types = registry::EVENT_TYPES.iter().map(|t| t.name).filter(|t| !registry::is_trimmable(t));
     let kept = rows.read(after, sealed.len(), &ReadFilter::types(types)).await?.events;
     let through = sealed.last().map_or(after, |e| e.position);
-    let mut kept = kept.into_iter().take_while(|e| e.position <= through).peekable();
+    let mut kept = kept.into_iter().take_while(|e| e.position <= through);
     for event in sealed.iter().filter(|e| !registry::is_trimmable(&e.event_type)) {
         let position = event.position;
         match kept.next() {

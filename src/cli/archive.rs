@@ -90,9 +90,10 @@ pub async fn run(args: Archive, config: &Config, out: &mut Output) -> Result<u8>
 }
 
 async fn seal(store: &ArchiveStore, config: &Config, log: &OpenLog, out: &mut Output) -> Result<u8> {
-    let archiver = wiring::archiver(config, store.clone(), log, Arc::new(SystemClock))?;
-    // So that what is sealed is covered by a checkpoint.
     let keys = wiring::audit::present_keys(config)?;
+    let origin = wiring::audit::origin(config, &keys);
+    let archiver = wiring::archiver(config, store.clone(), log, Arc::new(SystemClock), origin);
+    // So that what is sealed is covered by a checkpoint.
     if let Some(signer) = wiring::audit::signer(config, log, keys, Arc::new(SystemClock)) {
         signer.sign().await?;
     }

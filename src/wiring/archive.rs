@@ -8,7 +8,7 @@ use infra_archive::{ArchiveStore, Archiver, OpenError, Patience, S3Settings, Set
 use infra_runtime::Config;
 use infra_runtime::config::ConfigError;
 
-use super::{OpenLog, audit};
+use super::OpenLog;
 
 /// Where history is sealed, as configured.
 pub fn open_archive(config: &Config) -> Result<ArchiveStore, ConfigError> {
@@ -33,7 +33,8 @@ pub fn archiver(
     store: ArchiveStore,
     log: &OpenLog,
     clock: Arc<dyn Clock>,
-) -> Result<Archiver, ConfigError> {
+    origin: Option<String>,
+) -> Archiver {
     let settings = Settings {
         segment_bytes: config.archive.segment_bytes,
         seal_after: Duration::from_secs(config.archive.seal_seconds.into()),
@@ -41,8 +42,8 @@ pub fn archiver(
         grace: Duration::from_secs(config.archive.grace_seconds.into()),
     };
     let archiver = Archiver::new(store, log.log.clone(), clock, settings);
-    Ok(match audit::origin(config, &audit::present_keys(config)?) {
+    match origin {
         Some(origin) => archiver.with_tree(Signed { tree: log.tree.clone(), origin }),
         None => archiver,
-    })
+    }
 }

@@ -87,13 +87,13 @@ pub async fn start(config: &Config) -> Result<Running> {
     if let Some(bus) = bus::connect(config)? {
         bus::start(config, bus, (&log, engine.log.clone()), &rows, &board, &stop.working, &mut tasks);
     }
+    let keys = audit::signing_keys(config)?;
+    let origin = audit::origin(config, &keys);
     if config.roles.has(Role::Archiver) {
-        let archiver = archiver(config, open_archive(config)?, &log, services.clock.clone())?;
+        let archiver = archiver(config, open_archive(config)?, &log, services.clock.clone(), origin.clone());
         let stop = stop.working.clone();
         tasks.working(async move { archiver.run(stop).await });
     }
-    let keys = audit::signing_keys(config)?;
-    let origin = audit::origin(config, &keys);
     let signer = match config.roles.has(Role::Signer) {
         true => audit::signer(config, &log, keys, services.clock.clone()),
         false => None,

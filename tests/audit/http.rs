@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use daybook_tests::cli::Cli;
 use daybook_tests::server::KEY;
 use serde_json::Value;
 
@@ -100,5 +101,21 @@ async fn an_event_is_proved_to_auditors_of_its_tenant() {
     assert_eq!(foreign.status(), 404);
     assert!(!foreign.text().await.unwrap().contains("daybook-event"));
     assert_eq!(proof(KEY).await.status(), 200);
+    server.stop().unwrap();
+}
+
+/// From its first start, when it makes a key of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_server_archives_its_tree() {
+    let data = tempfile::tempdir().unwrap();
+    let Some(cli) = Cli::new(data.path(), &[("ARCHIVE_SEAL_SECONDS", "1")]) else { return };
+    let server = cli.serve();
+    let (checkpoint, started) = (data.path().join("archive/tlog/checkpoint"), Instant::now());
+    let mut band = 0;
+    while !checkpoint.exists() {
+        assert!(started.elapsed() < PATIENCE, "{} was not archived", checkpoint.display());
+        band += 1;
+        server.post(&format!("/v1/bands/b{band}/register"), &serde_json::json!({})).await.unwrap();
+    }
     server.stop().unwrap();
 }

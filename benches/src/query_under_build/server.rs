@@ -134,7 +134,7 @@ async fn load(config: &Config, archived: bool, arguments: &Arguments) -> Result<
     let log = open_log(config, clock.clone()).await?;
     facts::write(&*log.log, arguments.bands, SHOWS, arguments.taps).await?;
     if archived {
-        let archiver = archiver(config, open_archive(config)?, &log, clock)?;
+        let archiver = archiver(config, open_archive(config)?, &log, clock, None);
         while archiver.seal(true).await?.is_some() {}
     }
     log.close().await;

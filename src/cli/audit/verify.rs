@@ -8,7 +8,7 @@ use clap::Args;
 use domain::ports::log::LogError;
 use infra_archive::SealedHistory;
 use infra_runtime::{Config, SystemClock};
-use proofs::{Checkpoint, Trust};
+use proofs::{Checkpoint, NoteError, Trust};
 
 use super::TrustFlags;
 use crate::audit::verify::{Finding, Known, Opens, Source, Verdict, Verifier};
@@ -48,16 +48,20 @@ pub async fn run(args: Verify, config: &Config, out: &mut Output) -> Result<u8> 
     })
 }
 
-/// What `--checkpoint` names. Without a key its signature is not looked at:
-/// whoever gives it vouches for it.
+/// Without a key signatures are not looked at: whoever gives the note vouches
+/// for it.
+fn opened(note: &[u8], trust: Option<&Trust>) -> Result<Checkpoint, NoteError> {
+    match trust {
+        Some(trust) => Checkpoint::open(note, trust).map(|opened| opened.checkpoint),
+        None => Checkpoint::peek(note),
+    }
+}
+
+/// What `--checkpoint` names.
 fn brought(args: &Verify, trust: Option<&Trust>) -> Result<Option<Checkpoint>> {
     let Some(file) = &args.checkpoint else { return Ok(None) };
     let note = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let opened = match trust {
-        Some(trust) => Checkpoint::open(&note, trust).map(|opened| opened.checkpoint),
-        None => Checkpoint::peek(&note),
-    };
-    let checkpoint = opened.with_context(|| format!("the checkpoint in {}", file.display()))?;
+    let checkpoint = opened(&note, trust).with_context(|| format!("the checkpoint in {}", file.display()))?;
     if args.from.is_some_and(|from| from != checkpoint.size) {
         bail!("--from is not the size of the checkpoint, which is {}", checkpoint.size);
     }
@@ -84,10 +88,7 @@ async fn live(
         None => audit::origin(config, &audit::present_keys(config)?),
     };
     let trusted = trust.cloned();
-    let open = move |note: &str| match &trusted {
-        Some(trust) => Checkpoint::open(note.as_bytes(), trust).ok().map(|opened| opened.checkpoint),
-        None => Checkpoint::peek(note.as_bytes()).ok(),
-    };
+    let open = move |note: &str| opened(note.as_bytes(), trusted.as_ref()).ok();
     let (upto, trimmed) = (log.log.head().await?.position, log.keeping.trimmed().await?);
     let kept = origin.map(|origin| (origin, &open as &Opens));
     let verifier = Verifier {
@@ -118,11 +119,8 @@ async fn sealed(
     let archive = SealedHistory::new(store);
     let Some(manifest) = archive.store().manifest().await? else { bail!("there is no archive at {url}") };
     let upto = manifest.through;
-    let opened = manifest.checkpoint.as_ref().and_then(|note| match trust {
-        Some(trust) => Checkpoint::open(note.as_bytes(), trust).ok().map(|opened| opened.checkpoint),
-        None => Checkpoint::peek(note.as_bytes()).ok(),
-    });
-    let of_archive = opened.map(|checkpoint| Known { checkpoint, by: "kept with the archive" });
+    let of_archive = manifest.checkpoint.as_ref().and_then(|note| opened(note.as_bytes(), trust).ok());
+    let of_archive = of_archive.map(|checkpoint| Known { checkpoint, by: "kept with the archive" });
     let verifier = Verifier {
         events: Source::Archive(&archive),
         rows: None,

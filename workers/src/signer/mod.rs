@@ -159,7 +159,8 @@ impl Signer {
         let _alone = self.at_work.lock().await;
         let _held = record::hold(&self.config.record).await?;
         // In this order: another signer may go on meanwhile.
-        let remembered = self.remembered().await?;
+        let kept = self.tree.checkpoint(&self.config.origin, None).await?;
+        let remembered = self.remembered(kept.as_ref()).await?;
         let frontier = self.tree.frontier().await?;
         if frontier.size() == 0 && remembered.is_empty() {
             return Ok(None);
@@ -167,7 +168,6 @@ impl Signer {
         for (by, checkpoint) in &remembered {
             self.check(by, checkpoint, &frontier).await?;
         }
-        let kept = self.tree.checkpoint(&self.config.origin, None).await?;
         if let Some(kept) = kept.filter(|kept| self.is_signed_by_all(kept, &frontier)) {
             record::write(&self.config.record, &kept.note).await?;
             return Ok(Some(kept));
@@ -184,7 +184,11 @@ impl Signer {
         Ok(Some(kept))
     }
 
-    async fn remembered(&self) -> Result<Vec<(&'static str, Checkpoint)>, SignError> {
+    /// By the file, by the database (`kept`), and by whoever else is asked.
+    async fn remembered(
+        &self,
+        kept: Option<&SignedCheckpoint>,
+    ) -> Result<Vec<(&'static str, Checkpoint)>, SignError> {
         let origin = &self.config.origin;
         let mut all = Vec::new();
         let own = record::read(&self.config.record).await?;
@@ -196,12 +200,12 @@ impl Signer {
             }
             all.push(("the signer's file", own));
         }
-        if let Some(kept) = self.tree.checkpoint(origin, None).await? {
+        if let Some(kept) = kept {
             if first {
                 tracing::warn!(file = %self.config.record.display(), signed = kept.size,
                     "the signer's file is not there: only the database remembers what was signed");
             }
-            let SignedCheckpoint { origin, size, root, .. } = kept;
+            let SignedCheckpoint { origin, size, root, .. } = kept.clone();
             all.push(("the database", Checkpoint { origin, size, root }));
         }
         for other in &self.others {
