@@ -119,7 +119,9 @@ fn cors(allowed: &Cors) -> CorsLayer {
         .expose_headers(names(&[
             "daybook-model",
             "daybook-position",
+            "daybook-through",
             "daybook-truncated",
+            "daybook-upto",
             "etag",
             "link",
             "location",

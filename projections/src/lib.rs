@@ -10,6 +10,7 @@ pub mod board;
 pub mod bulk;
 pub mod chart;
 mod directory;
+pub mod history;
 pub mod hub;
 mod instantiate;
 pub mod live_events;
@@ -32,5 +33,6 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(live_events::LiveEvents),
         Arc::new(bands::Bands),
         Arc::new(tap_analytics::TapAnalytics::default()),
+        Arc::new(history::History),
     ]
 }

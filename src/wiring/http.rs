@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::audit::AuditState;
 use anyhow::Result;
 use axum::Router;
 use commands::{BulkLimits, Services};
@@ -41,8 +42,10 @@ pub fn router(
         parts.push(commands::openapi());
     }
     if config.roles.has(Role::ReadApi) {
-        routes.api = routes.api.merge(read_api::router(state)).merge(tlog::router(tree.clone()));
-        parts.extend([read_api::openapi(), tlog::openapi()]);
+        let history = AuditState::new(state.log.clone(), state.rows.clone());
+        let auditing = ::audit::router(history).merge(tlog::router(tree.clone()));
+        routes.api = routes.api.merge(read_api::router(state)).merge(auditing);
+        parts.extend([read_api::openapi(), ::audit::openapi(), tlog::openapi()]);
         if config.audit.public {
             parts.push(tlog::public_openapi());
         }

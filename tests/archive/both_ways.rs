@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Safari/604.1";
 const TAPS: u64 = 60;
-const VIEWS: [&str; 4] = ["hub", "live_events", "bands", "tap_analytics"];
+const VIEWS: [&str; 5] = ["hub", "live_events", "bands", "tap_analytics", "history"];
 
 async fn tapped(server: &Server) {
     let show = json!({"name": "Night", "time_zone": "Europe/Berlin", "starts_at": "2020-01-01T18:00",
@@ -145,10 +145,16 @@ async fn both_ways(first: Option<&str>, second: Option<&str>) {
     assert_eq!(restored["restored"].as_u64(), Some(facts.len() as u64), "{restored}");
     assert_eq!(events(&new), facts, "positions, ids, times and leaves");
     assert_eq!(followed(&new).await, summary);
-    assert_eq!(checksums(&new, &[]), sums);
+    let again = checksums(&new, &[]);
+    // The history has the facts of what was verified there.
+    let others = |sums: &BTreeMap<&'static str, String>| {
+        let kept = sums.iter().filter(|(view, _)| **view != "history");
+        kept.map(|(view, sum)| (*view, sum.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&again), others(&sums));
     cli_run(&new);
     new.json(&["archive", "trim"], 0);
-    assert_eq!(checksums(&new, &["--from-archive"]), sums);
+    assert_eq!(checksums(&new, &["--from-archive"]), again);
     let built = new.json(&["replay", "build", "tap_analytics", "--model", "bots@2"], 0);
     assert_eq!(built["generation"]["built"]["checksum"], *sums["tap_analytics"], "{built}");
 }

@@ -107,5 +107,5 @@ async fn keys_from_the_command_line_open_the_server() {
     let id = created["id"].as_str().unwrap();
     assert!(daybook(data.path(), &["keys", "revoke", id, "--tenant", "acme"]).unwrap().status.success());
     let projections = json_lines(&daybook(data.path(), &["--json", "projections"]).unwrap());
-    assert_eq!(projections.len(), 4);
+    assert_eq!(projections.len(), 5);
 }

@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("commands", &["domain", "daybook-http"]),
     ("projections", &["domain", "models"]),
     ("replays", &["domain", "models", "projections", "daybook-http"]),
+    ("audit", &["domain", "projections", "daybook-http"]),
     ("read-api", &["domain", "projections", "daybook-http", "proofs"]),
     ("workers", &["domain", "models", "proofs"]),
     ("infra-bus", &["domain"]),
@@ -30,7 +31,7 @@ const ALL: &[&str] = &["daybook", "daybook-tests"];
 
 /// Technologies, and the crates beside the root and the tests that name them.
 const TECHNOLOGIES: &[(&str, &[&str])] = &[
-    ("axum", &["daybook-http", "commands", "read-api", "replays"]),
+    ("axum", &["daybook-http", "commands", "read-api", "replays", "audit"]),
     ("hyper", &["daybook-http", "read-api"]),
     ("async-nats", &["infra-bus"]),
     ("sqlx", &["infra-log", "infra-rows"]),

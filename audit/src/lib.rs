@@ -1,0 +1,84 @@
+//! The history, for auditors: streams with the state after each event and what
+//! differs between two of them, events by who and when, and what caused what.
+//! Everything is read; nothing here appends.
+
+mod access;
+mod body;
+mod diff;
+mod events;
+mod fetch;
+mod format;
+mod index;
+mod states;
+mod streams;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use domain::ports::log::EventLog;
+use domain::ports::rows::RowStore;
+use utoipa::OpenApi;
+
+#[derive(Clone)]
+pub struct AuditState {
+    /// Also of what was trimmed.
+    pub log: Arc<dyn EventLog>,
+    /// With the rows of [`projections::history`].
+    pub rows: Arc<dyn RowStore>,
+    pub limits: Limits,
+}
+
+impl AuditState {
+    pub fn new(log: Arc<dyn EventLog>, rows: Arc<dyn RowStore>) -> Self {
+        Self { log, rows, limits: Limits::default() }
+    }
+}
+
+/// What one request may cost, beside the `limit` that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Positions of the log looked through.
+    pub scanned: u64,
+    /// Positions of the index whose events are read.
+    pub fetched: usize,
+    /// Payloads and states in an answer, about. An answer holds one event
+    /// however long it is.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { scanned: 1_000_000, fetched: 5_000, bytes: 8 << 20 }
+    }
+}
+
+pub fn router(state: AuditState) -> Router {
+    Router::new()
+        .route("/v1/audit/streams/{kind}/{id}", get(streams::history))
+        .route("/v1/audit/streams/{kind}/{id}/diff", get(streams::difference))
+        .route("/v1/audit/events", get(events::list))
+        .route("/v1/audit/correlations/{id}", get(tree::correlation))
+        .route("/v1/audit/commands/{id}", get(tree::command))
+        .route("/v1/audit/causations/{event_id}", get(tree::causation))
+        .with_state(state)
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    streams::history,
+    streams::difference,
+    events::list,
+    tree::correlation,
+    tree::command,
+    tree::causation
+))]
+struct Doc;
+
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Doc::openapi()
+}
