@@ -1,5 +1,6 @@
 //! The history, for auditors: streams with the state after each event and what
-//! differs between two of them, events by who and when, and what caused what.
+//! differs between two of them, events by who and when, what caused what, and
+//! the events behind a row.
 //! Everything is read; nothing here appends.
 
 mod access;
@@ -12,6 +13,7 @@ mod index;
 mod states;
 mod streams;
 mod tree;
+pub mod why;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,8 @@ use axum::Router;
 use axum::routing::get;
 use domain::ports::log::EventLog;
 use domain::ports::rows::RowStore;
+use replays::Engine;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 
 #[derive(Clone)]
@@ -30,12 +34,17 @@ pub struct AuditState {
     pub log: Arc<dyn EventLog>,
     /// With the rows of [`projections::history`].
     pub rows: Arc<dyn RowStore>,
+    /// Knows the generations of all rows.
+    pub engine: Engine,
     pub limits: Limits,
+    /// One at a time of what goes through all of a history.
+    heavy: Arc<Semaphore>,
 }
 
 impl AuditState {
-    pub fn new(log: Arc<dyn EventLog>, rows: Arc<dyn RowStore>) -> Self {
-        Self { log, rows, limits: Limits::default() }
+    pub fn new(engine: Engine) -> Self {
+        let heavy = Arc::new(Semaphore::new(1));
+        Self { log: engine.log.clone(), rows: engine.rows.clone(), engine, limits: Limits::default(), heavy }
     }
 }
 
@@ -65,6 +74,7 @@ pub fn router(state: AuditState) -> Router {
         .route("/v1/audit/correlations/{id}", get(tree::correlation))
         .route("/v1/audit/commands/{id}", get(tree::command))
         .route("/v1/audit/causations/{event_id}", get(tree::causation))
+        .route("/v1/audit/why/{projection}/{table}/{*key}", get(why::answer))
         .with_state(state)
 }
 
@@ -75,7 +85,8 @@ pub fn router(state: AuditState) -> Router {
     events::list,
     tree::correlation,
     tree::command,
-    tree::causation
+    tree::causation,
+    why::answer
 ))]
 struct Doc;
 

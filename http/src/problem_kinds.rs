@@ -182,7 +182,7 @@ impl Kind {
             Self::QueryLimit => ("query-limit", S::UNPROCESSABLE_ENTITY, "The query takes too much",
                 "The query was stopped since it took too long or needed too much memory; `limit_seconds` or `limit_bytes` says how much there is. Ask about fewer positions or types, or group by less."),
             Self::TooManyQueries => ("too-many-queries", S::TOO_MANY_REQUESTS, "Too many queries at once",
-                "As many SQL queries run as the server works on at once. Repeat it after `Retry-After`."),
+                "As many of these run as the server works on at once. Repeat it after `Retry-After`."),
         };
         Facts { slug, status, title, explanation }
     }

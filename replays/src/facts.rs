@@ -5,6 +5,7 @@ use domain::ports::log::{EventLog, LogError};
 use domain::ports::rows::ModelId;
 use domain::replay::{self, Replay};
 use domain::{StreamId, TenantId, model_choice, registry};
+use projections::as_of::stream_until;
 
 use crate::error::ReplayError;
 
@@ -70,6 +71,19 @@ impl<A: Decide> Facts<A> {
         self.pointer = Some(Pointer { decided_at: event.position, fence });
         Ok(())
     }
+}
+
+/// What had been decided when the log ended at a position.
+pub async fn decided_at(log: &dyn EventLog, projection: &str, position: u64) -> Result<Replay, ReplayError> {
+    let unknown = |_| ReplayError::UnknownProjection(projection.into());
+    let stream = StreamId::new(&TenantId::system(), replay::KIND, projection).map_err(unknown)?;
+    let mut state = Replay::default();
+    for event in stream_until(log, &stream, position).await? {
+        let decoded = registry::decode(&event)
+            .map_err(|e| LogError::Damaged { position: event.position, reason: e.to_string() })?;
+        state.evolve(decoded);
+    }
+    Ok(state)
 }
 
 /// The model that the next generation is built by, if somebody defined one.

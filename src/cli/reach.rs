@@ -1,8 +1,8 @@
-//! Where commands about replays go: to the database itself, or to a server.
+//! Where commands about rows and history go: to the database itself, or to a server.
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use domain::decide::Rejection;
 use infra_runtime::{Config, RandomIds, SystemClock};
@@ -18,7 +18,7 @@ pub struct ServerFlags {
     /// Ask this server instead of opening the database
     #[arg(long, value_name = "URL", env = "DAYBOOK_URL", global = true)]
     pub server: Option<String>,
-    /// A key with the role operator
+    /// A key with the role that the command needs: operator, or auditor for the history
     #[arg(long, value_name = "KEY", env = "DAYBOOK_KEY", hide_env_values = true, global = true)]
     pub key: Option<String>,
 }
@@ -41,6 +41,16 @@ impl Server {
     pub async fn get(&self, path: &str) -> Result<Value> {
         let request = self.client.get(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
         Self::answer(request.send().await?).await
+    }
+
+    /// The answer as it is sent.
+    pub async fn text(&self, path: &str, query: &[(&str, String)]) -> Result<String> {
+        let request = self.client.get(format!("{}{path}", self.url)).query(query);
+        let answer = request.header("X-API-Key", &self.key).send().await?;
+        match answer.status().is_success() {
+            true => Ok(answer.text().await?),
+            false => Err(Self::answer(answer).await.err().unwrap_or_else(|| anyhow!("no answer"))),
+        }
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
@@ -109,6 +119,19 @@ impl Reach {
             direct.close().await;
         }
     }
+}
+
+/// As one segment of a path.
+pub fn encoded(segment: &str) -> String {
+    segment
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// Parameters from a file, or `-` for standard input.

@@ -42,7 +42,7 @@ pub fn router(
         parts.push(commands::openapi());
     }
     if config.roles.has(Role::ReadApi) {
-        let history = AuditState::new(state.log.clone(), state.rows.clone());
+        let history = AuditState::new(engine.clone());
         let auditing = ::audit::router(history).merge(tlog::router(tree.clone()));
         routes.api = routes.api.merge(read_api::router(state)).merge(auditing);
         parts.extend([read_api::openapi(), ::audit::openapi(), tlog::openapi()]);

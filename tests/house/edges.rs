@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("commands", &["domain", "daybook-http"]),
     ("projections", &["domain", "models"]),
     ("replays", &["domain", "models", "projections", "daybook-http"]),
-    ("audit", &["domain", "projections", "daybook-http"]),
+    ("audit", &["domain", "projections", "replays", "daybook-http"]),
     ("read-api", &["domain", "projections", "daybook-http", "proofs"]),
     ("workers", &["domain", "models", "proofs"]),
     ("infra-bus", &["domain"]),

@@ -4,6 +4,7 @@ mod events;
 mod long;
 mod streams;
 mod tree;
+mod why;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,17 +15,19 @@ use axum::http::{HeaderMap, Request};
 use daybook_http::Principal;
 use daybook_http::auth::Role;
 use domain::envelope::{Metadata, NewEvent};
-use domain::ports::clock::Clock;
+use domain::ports::clock::{Clock, Ids};
 use domain::ports::log::{Append, EventLog, ExpectedVersion, ReadFilter, StreamWrite, Written};
-use domain::ports::rows::{Commit, RowPut, RowStore, TableChanges};
+use domain::ports::rows::{Commit, Query, RowPut, RowStore, Source, TableChanges};
 use domain::{RecordedEvent, StreamId, TenantId};
 use http_body_util::BodyExt;
 use infra_log::MemoryLog;
 use infra_rows::MemoryRows;
 use jiff::Timestamp;
 use projections::Projection;
-use projections::history::{History, NAME};
+use projections::board::Board;
+use projections::history::History;
 use projections::testing::fold;
+use replays::Engine;
 use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -38,6 +41,15 @@ struct Ticking(AtomicI64);
 impl Clock for Ticking {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(self.0.fetch_add(6 * 3_600, Ordering::Relaxed)).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Counting(AtomicI64);
+
+impl Ids for Counting {
+    fn next(&self) -> Uuid {
+        Uuid::from_u128(1 << 64 | self.0.fetch_add(1, Ordering::Relaxed) as u128)
     }
 }
 
@@ -101,10 +113,16 @@ impl Bed {
         self.log.read(0, usize::MAX, &ReadFilter::default()).await.unwrap().events
     }
 
-    /// Rows that reflect the log as it is now.
+    /// Rows of the history that reflect the log as it is now.
     pub async fn index(&self) {
+        self.fold(&History).await;
+    }
+
+    pub async fn fold<P: Projection>(&self, projection: &P) {
         let events = self.all().await;
-        let folded = fold(&History, &events, 64).unwrap().all();
+        let wanted = events.iter().filter(|e| projection.event_types().contains(&&*e.event_type));
+        let wanted: Vec<_> = wanted.cloned().collect();
+        let folded = fold(projection, &wanted, 64).unwrap().all();
         let mut changes: Vec<TableChanges> = Vec::new();
         for ((table, row), (sort, doc)) in folded {
             if changes.last().is_none_or(|c| *c.table != *table) {
@@ -112,7 +130,8 @@ impl Bed {
             }
             changes.last_mut().unwrap().puts.push(RowPut { row, sort, doc });
         }
-        let generation = self.rows.open(NAME, &History.model(), History.tables()).await.unwrap();
+        let generation =
+            self.rows.open(projection.name(), &projection.model(), projection.tables()).await.unwrap();
         let lease = self.rows.acquire(&generation.id, "test", Duration::from_secs(60)).await.unwrap();
         let (from, to) = (lease.position, events.len() as u64);
         let commit = Commit { lease: lease.clone(), from, to, changes, parked: vec![], unparked: vec![] };
@@ -121,7 +140,25 @@ impl Bed {
     }
 
     pub async fn ask(&self, owner: &str, role: Role, path: &str) -> Answer {
-        let state = AuditState { log: self.log.clone(), rows: self.rows.clone(), limits: self.limits };
+        let state = AuditState { limits: self.limits, ..AuditState::new(self.engine()) };
+        self.asked(state, owner, role, path).await
+    }
+
+    pub fn engine(&self) -> Engine {
+        Engine {
+            log: self.log.clone(),
+            rows: self.rows.clone(),
+            generations: self.rows.clone(),
+            sealed: None,
+            clock: Arc::new(Ticking::default()),
+            ids: Arc::new(Counting::default()),
+            board: Arc::new(Board::default()),
+            wake: Arc::default(),
+            memory: 1 << 20,
+        }
+    }
+
+    async fn asked(&self, state: AuditState, owner: &str, role: Role, path: &str) -> Answer {
         let principal = Principal::new(tenant(owner), "k", &[role]);
         let request = Request::builder().uri(path).extension(principal).body(Body::empty()).unwrap();
         let answer = router(state).oneshot(request).await.unwrap();
@@ -178,6 +215,7 @@ async fn everything_is_for_auditors_of_the_tenant() {
         "/v1/audit/correlations/c%2F1".to_owned(),
         format!("/v1/audit/commands/{command_id}"),
         format!("/v1/audit/causations/{event_id}"),
+        "/v1/audit/why/history/correlations/c%252F1/0000000000".to_owned(),
     ] {
         for role in Role::ALL {
             let status = bed.ask("acme", role, &path).await.status;
@@ -208,7 +246,7 @@ async fn everything_is_for_auditors_of_the_tenant() {
 #[tokio::test]
 async fn a_wrong_parameter_is_named() {
     let bed = small().await;
-    let stream = "/v1/audit/streams/band/b1";
+    let (stream, row) = ("/v1/audit/streams/band/b1", "/v1/audit/why/history/commands/x");
     for (path, parameter) in [
         (format!("{stream}?from=0"), "from"),
         (format!("{stream}?from=-1"), "from"),
@@ -240,6 +278,9 @@ async fn a_wrong_parameter_is_named() {
         ("/v1/audit/correlations/c?depth=33".to_owned(), "depth"),
         ("/v1/audit/correlations/c?limit=1001".to_owned(), "limit"),
         ("/v1/audit/correlations/a%00".to_owned(), "id"),
+        (format!("{row}?at=yesterday"), "at"),
+        (format!("{row}?at=5"), "at"),
+        (format!("{row}?limit=1001"), "limit"),
     ] {
         let answer = bed.ask("acme", Role::Auditor, &path).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.text);
@@ -261,7 +302,7 @@ async fn without_its_rows_the_index_says_so() {
 fn every_operation_is_documented_with_its_schema() {
     let document = serde_json::to_value(crate::openapi()).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 7);
     let (schemas, text) = (&document["components"]["schemas"], document.to_string());
     for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(schemas[name].is_object(), "{name}");

@@ -1,7 +1,7 @@
 //! Which events are behind a row: the history is folded once more, and whoever
 //! changes the row is written down.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::RecordedEvent;
@@ -48,7 +48,59 @@ pub async fn explain(
     limit: usize,
 ) -> Result<Vec<Behind>, ExplainError> {
     let filter = ReadFilter::types(projection.event_types().iter().copied());
-    let mut refold = Refold::new(projection, rows, limit);
+    let refold = Refold::new(projection, rows, limit);
+    let mut found = through_history(log, filter, refold, through).await?.found;
+    Ok(rows.iter().map(|row| found.remove(row).unwrap_or_default()).collect())
+}
+
+/// One row, and how it came to be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Traced {
+    /// Events that changed it.
+    pub count: u64,
+    /// Some of them.
+    pub events: Vec<RecordedEvent>,
+    /// As it is after the last of them.
+    pub doc: Option<String>,
+}
+
+/// What of the history is told of a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The last position that is folded.
+    pub through: u64,
+    /// Events of the projection that are left out.
+    pub left_out: BTreeSet<u64>,
+    /// Events are told past this position,
+    pub after: u64,
+    /// so many of them.
+    pub limit: usize,
+}
+
+/// Folds a row again from the events that are related to it.
+pub async fn trace(
+    log: &dyn EventLog,
+    projection: Arc<dyn Projection>,
+    row: &RowName,
+    part: Part,
+) -> Result<Traced, ExplainError> {
+    // Only rows of the system's tenant are made from events of others.
+    let tenant = Some(row.row.tenant.clone()).filter(|tenant| *tenant != TenantId::system());
+    let filter = ReadFilter { tenant, ..ReadFilter::types(projection.event_types().iter().copied()) };
+    let mut refold = Refold::new(projection, std::slice::from_ref(row), part.limit);
+    (refold.left_out, refold.after, refold.kept) = (part.left_out, part.after, Some(Vec::new()));
+    let mut refold = through_history(log, filter, refold, part.through).await?;
+    let behind = refold.found.remove(row).unwrap_or_default();
+    let doc = refold.memory.lock().0.remove(row);
+    Ok(Traced { count: behind.count, events: refold.kept.unwrap_or_default(), doc })
+}
+
+async fn through_history(
+    log: &dyn EventLog,
+    filter: ReadFilter,
+    mut refold: Refold,
+    through: u64,
+) -> Result<Refold, ExplainError> {
     let mut position = 0;
     while position < through {
         let page = log.read(position, PAGE, &filter).await?;
@@ -66,8 +118,7 @@ pub async fn explain(
         });
         refold = folding.await.map_err(|e| ExplainError::Broken(e.to_string()))??;
     }
-    let mut found = refold.found;
-    Ok(rows.iter().map(|row| found.remove(row).unwrap_or_default()).collect())
+    Ok(refold)
 }
 
 impl Comparison {
@@ -95,6 +146,11 @@ struct Refold {
     memory: Memory,
     working: Rows,
     found: HashMap<RowName, Behind>,
+    left_out: BTreeSet<u64>,
+    /// Positions are told past this one.
+    after: u64,
+    /// The events of these positions, if they are wanted.
+    kept: Option<Vec<RecordedEvent>>,
 }
 
 impl Refold {
@@ -107,10 +163,16 @@ impl Refold {
             working: Rows::new(Box::new(memory.clone()), Bounds::default()),
             memory,
             found: HashMap::new(),
+            left_out: BTreeSet::new(),
+            after: 0,
+            kept: None,
         }
     }
 
     fn event(&mut self, event: &RecordedEvent) -> Result<(), ExplainError> {
+        if self.left_out.contains(&event.position) {
+            return Ok(());
+        }
         if !self.wanted.iter().any(|name| self.projection.related(event, &name.table, &name.row)) {
             return Ok(());
         }
@@ -131,8 +193,9 @@ impl Refold {
             if self.wanted.contains(&name) {
                 let behind = self.found.entry(name).or_default();
                 behind.count += 1;
-                if behind.positions.len() < self.limit {
+                if event.position > self.after && behind.positions.len() < self.limit {
                     behind.positions.push(event.position);
+                    self.kept.iter_mut().for_each(|kept| kept.push(event.clone()));
                 }
             }
         }

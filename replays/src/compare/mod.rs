@@ -17,7 +17,7 @@ mod paths;
 mod tests;
 mod top;
 
-pub use explain::{ExplainError, RowName, explain};
+pub use explain::{ExplainError, Part, RowName, Traced, explain, trace};
 pub use outcome::*;
 pub use paths::SORT;
 

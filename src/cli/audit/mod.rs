@@ -4,6 +4,7 @@ mod keys;
 mod prove;
 mod verify;
 mod watch;
+mod why;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,8 @@ enum What {
     Check(prove::Check),
     /// Look at a log from outside, and make sure that it continues what was seen before: exit code 4 if not
     Watch(watch::Watch),
+    /// The events behind a row of a read model, now or then: exit code 4 if they don't make it what it is
+    Why(why::Why),
 }
 
 pub async fn run(args: Audit, config: &Config, out: &mut Output) -> Result<u8> {
@@ -45,6 +48,7 @@ pub async fn run(args: Audit, config: &Config, out: &mut Output) -> Result<u8> {
         What::Prove(args) => prove::prove(args, config, out).await,
         What::Check(args) => prove::check(args, out),
         What::Watch(args) => watch::run(args, out).await,
+        What::Why(args) => why::run(args, config, out).await,
     }
 }
 
