@@ -30,7 +30,8 @@ use utoipa::OpenApi;
 
 #[derive(Clone)]
 pub struct AuditState {
-    /// Also of what was trimmed.
+    /// Also of what was trimmed. As it is recorded, or opened: as the events are
+    /// to be told.
     pub log: Arc<dyn EventLog>,
     /// With the rows of [`projections::history`].
     pub rows: Arc<dyn RowStore>,
@@ -38,7 +39,7 @@ pub struct AuditState {
     pub engine: Engine,
     pub limits: Limits,
     /// One at a time of what goes through all of a history.
-    heavy: Arc<Semaphore>,
+    pub heavy: Arc<Semaphore>,
 }
 
 impl AuditState {

@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use crate::columns::{Column, ColumnType};
+use crate::personal;
 use crate::time::to_micros;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub enum Cell<'a> {
     /// Microseconds since 1970.
     Instant(i64),
     Json(&'a str),
+    /// A personal text whose key was destroyed.
+    Erased,
 }
 
 /// Fills one cell for each column. False if the payload does not fit: a
@@ -78,15 +81,22 @@ impl<'a> Visitor<'a> for Row<'_, 'a> {
                 return Err(A::Error::custom("a member stands twice"));
             }
             self.seen.push(index);
-            self.cells[index] = cell(self.columns[index].kind, &mut map)?;
+            self.cells[index] = cell(&self.columns[index], &mut map)?;
             guess = index + 1;
         }
         Ok(())
     }
 }
 
-fn cell<'a, A: MapAccess<'a>>(kind: ColumnType, map: &mut A) -> Result<Cell<'a>, A::Error> {
-    Ok(match kind {
+fn cell<'a, A: MapAccess<'a>>(column: &Column, map: &mut A) -> Result<Cell<'a>, A::Error> {
+    Ok(match column.kind {
+        ColumnType::Text if column.personal => {
+            match map.next_value::<Option<&'a RawValue>>()?.map(RawValue::get) {
+                None => Cell::Null,
+                Some(personal::ERASED) => Cell::Erased,
+                Some(text) => Cell::Text(serde_json::from_str::<Text>(text).map_err(A::Error::custom)?.0),
+            }
+        }
         ColumnType::Text => map.next_value::<Option<Text>>()?.map_or(Cell::Null, |Text(t)| Cell::Text(t)),
         ColumnType::Integer => map.next_value::<Option<i64>>()?.map_or(Cell::Null, Cell::Integer),
         ColumnType::Float => map.next_value::<Option<f64>>()?.map_or(Cell::Null, Cell::Float),
@@ -123,6 +133,22 @@ mod tests {
         let columns = columns::of(tenant::CONFIGURED).unwrap();
         assert!(cells(columns, r#"{"urls": {"allow_http": false}}"#, &mut out));
         assert_eq!(out[1], Cell::Json(r#"{"allow_http": false}"#));
+    }
+
+    #[test]
+    fn only_what_is_personal_can_be_erased() {
+        let columns = columns::of(tap::TAPPED).unwrap();
+        let mut out = Vec::new();
+        let text =
+            r#"{"band_id":"b","mode":"live","user_agent":{"erased":true},"visitor":"\u0076","source":"hub"}"#;
+        assert!(cells(columns, text, &mut out));
+        let of = |name: &str| out[columns.iter().position(|c| c.name == name).unwrap()].clone();
+        assert_eq!((of("user_agent"), of("visitor")), (Cell::Erased, Cell::Text("v".into())));
+        let fits = |text: &str| cells(columns, text, &mut Vec::new());
+        for bad in [r#"{"erased":false}"#, "7", "{}"] {
+            assert!(!fits(&text.replace(r#"{"erased":true}"#, bad)), "{bad}");
+        }
+        assert!(!fits(&text.replace(r#""mode":"live""#, r#""mode":{"erased":true}"#)));
     }
 
     #[test]

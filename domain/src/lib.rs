@@ -17,6 +17,7 @@ pub mod ids;
 pub mod journal_cursor;
 pub mod live_event;
 pub mod model_choice;
+pub mod personal;
 pub mod ports;
 pub mod registry;
 pub mod replay;
@@ -29,4 +30,5 @@ pub mod tree;
 
 pub use envelope::{NewEvent, RecordedEvent};
 pub use ids::{StreamId, TenantId};
+pub use personal::Subject;
 pub use secret::Secret;

@@ -11,22 +11,39 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::columns::{self, ColumnType};
 use crate::envelope::{NewEvent, RecordedEvent};
+use crate::personal::Personal;
 use crate::{api_key, band, journal_cursor, live_event, model_choice, replay, tap, tenant};
 
 /// Turns a payload of schema n into one of schema n + 1.
 pub type Upcaster = fn(Value) -> Result<Value, String>;
+
+/// From one schema to the next.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Every payload of the one is a payload of the other.
+    Same,
+    By(Upcaster),
+}
 
 pub struct EventType {
     pub name: &'static str,
     /// The schema that is written today.
     pub schema: u16,
     /// One for each step: `upcasters[0]` takes schema 1 to 2.
-    pub upcasters: &'static [Upcaster],
+    pub upcasters: &'static [Step],
+    /// What of the payload is sealed.
+    pub personal: Option<Personal>,
 }
 
 const fn first(name: &'static str) -> EventType {
-    EventType { name, schema: 1, upcasters: &[] }
+    EventType { name, schema: 1, upcasters: &[], personal: None }
+}
+
+/// Schema 2 has its personal fields sealed, unless that is switched off.
+const fn tap(name: &'static str) -> EventType {
+    EventType { name, schema: 2, upcasters: &[Step::Same], personal: Some(tap::PERSONAL) }
 }
 
 pub static EVENT_TYPES: &[EventType] = &[
@@ -45,8 +62,8 @@ pub static EVENT_TYPES: &[EventType] = &[
     first(band::TAGGED),
     first(band::RETIRED),
     first(band::RESTORED),
-    first(tap::TAPPED),
-    first(tap::PREVIEWED),
+    tap(tap::TAPPED),
+    tap(tap::PREVIEWED),
     first(journal_cursor::DRAINED),
     first(tenant::CONFIGURED),
     first(api_key::ISSUED),
@@ -80,6 +97,9 @@ pub enum DecodeError {
     UnknownType(String),
     #[error("{event_type} has schema {schema}, newer than this build knows")]
     NewerSchema { event_type: String, schema: u16 },
+    /// Read from the log itself by somebody who needs what is sealed.
+    #[error("the personal data of {0} is sealed")]
+    Sealed(String),
     #[error("the payload of {event_type} does not decode: {reason}")]
     Payload { event_type: String, reason: String },
 }
@@ -88,8 +108,20 @@ pub fn find(name: &str) -> Option<&'static EventType> {
     EVENT_TYPES.iter().find(|t| t.name == name)
 }
 
-/// Checked at start: a type with schema n has n − 1 upcasters, and no name
-/// stands twice.
+/// Whether a payload of this schema is one of today's as it is.
+pub fn reads_as_today(name: &str, schema: u16) -> bool {
+    let steps = |t: &'static EventType| t.upcasters.get(usize::from(schema).checked_sub(1)?..);
+    let steps = find(name).and_then(steps);
+    steps.is_some_and(|steps| steps.iter().all(|step| matches!(step, Step::Same)))
+}
+
+/// The schema that is written today; 0 for a type that nobody may write.
+pub fn schema_of(name: &str) -> u16 {
+    find(name).map_or(0, |t| t.schema)
+}
+
+/// Checked at start: a type with schema n has n − 1 upcasters, no name stands
+/// twice, and what is personal is a member of the payload.
 pub fn check() -> Result<(), String> {
     for (i, t) in EVENT_TYPES.iter().enumerate() {
         if t.upcasters.len() + 1 != usize::from(t.schema) {
@@ -97,6 +129,13 @@ pub fn check() -> Result<(), String> {
         }
         if EVENT_TYPES[..i].iter().any(|other| other.name == t.name) {
             return Err(format!("{} is registered twice", t.name));
+        }
+        let columns = columns::of(t.name).unwrap_or_default();
+        let named = t.personal.iter().flat_map(|p| p.fields.iter().chain([&p.member]));
+        for name in named {
+            if !columns.iter().any(|c| c.name == *name && c.kind == ColumnType::Text) {
+                return Err(format!("{}: there is no text {name}", t.name));
+            }
         }
     }
     Ok(())
@@ -115,23 +154,44 @@ fn upcast<'a>(event_type: &str, schema: u16, payload: &'a str) -> Result<Cow<'a,
     if schema == 0 || schema > known.schema {
         return Err(DecodeError::NewerSchema { event_type: event_type.into(), schema });
     }
+    let steps = &known.upcasters[usize::from(schema) - 1..];
+    if steps.iter().all(|step| matches!(step, Step::Same)) {
+        return Ok(Cow::Borrowed(payload));
+    }
     let fail = |reason: String| DecodeError::Payload { event_type: event_type.into(), reason };
     let mut value: Value = serde_json::from_str(payload).map_err(|e| fail(e.to_string()))?;
-    for step in &known.upcasters[usize::from(schema) - 1..] {
-        value = step(value).map_err(fail)?;
+    for step in steps {
+        if let Step::By(upcaster) = step {
+            value = upcaster(value).map_err(fail)?;
+        }
     }
     Ok(Cow::Owned(value.to_string()))
 }
 
+/// The payload, if what is personal in it can be read.
+fn opened(event: &RecordedEvent) -> Result<Cow<'_, str>, DecodeError> {
+    let payload = payload(event)?;
+    match is_sealed(&event.event_type, &payload) {
+        true => Err(DecodeError::Sealed(event.event_type.to_string())),
+        false => Ok(payload),
+    }
+}
+
+/// In JSON these bytes are the name of a member: within a text its quotes would
+/// be escaped.
+fn is_sealed(event_type: &str, payload: &str) -> bool {
+    payload.contains(r#""personal":{"#) && find(event_type).is_some_and(|t| t.personal.is_some())
+}
+
 /// Decodes a payload that stands for itself, such as a [`tap::Tap`].
 pub fn decode_payload<T: DeserializeOwned>(event: &RecordedEvent) -> Result<T, DecodeError> {
-    serde_json::from_str(&payload(event)?)
+    serde_json::from_str(&opened(event)?)
         .map_err(|e| DecodeError::Payload { event_type: event.event_type.to_string(), reason: e.to_string() })
 }
 
 /// Decodes into an aggregate's event enum (tag `type`, content `payload`).
 pub fn decode<E: DeserializeOwned>(event: &RecordedEvent) -> Result<E, DecodeError> {
-    let tagged = format!(r#"{{"type":"{}","payload":{}}}"#, event.event_type, payload(event)?);
+    let tagged = format!(r#"{{"type":"{}","payload":{}}}"#, event.event_type, opened(event)?);
     serde_json::from_str(&tagged)
         .map_err(|e| DecodeError::Payload { event_type: event.event_type.to_string(), reason: e.to_string() })
 }
@@ -252,6 +312,24 @@ mod tests {
     #[test]
     fn the_registry_is_complete() {
         assert_eq!(check(), Ok(()));
+    }
+
+    #[test]
+    fn a_tap_of_the_first_schema_is_one_of_the_second() {
+        let first =
+            recorded(tap::TAPPED, 1, r#"{"band_id":"b1","mode":"live","visitor":"v","source":"hub"}"#);
+        assert_eq!(payload(&first).unwrap(), first.payload);
+        assert_eq!(decode_payload::<tap::Tap>(&first).unwrap().visitor, Some("v".into()));
+    }
+
+    #[test]
+    fn a_tap_that_is_still_sealed_does_not_pass_for_one_without_an_agent() {
+        let sealed =
+            r#"{"band_id":"b1","mode":"live","source":"hub","personal":{"fields":[],"key":"","sealed":""}}"#;
+        let error = decode_payload::<tap::Tap>(&recorded(tap::TAPPED, 2, sealed)).unwrap_err();
+        assert!(matches!(error, DecodeError::Sealed(_)), "{error}");
+        let quoted = r#"{"band_id":"b1","mode":"live","source":"\"personal\":{"}"#;
+        decode_payload::<tap::Tap>(&recorded(tap::TAPPED, 2, quoted)).unwrap();
     }
 
     #[test]

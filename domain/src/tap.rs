@@ -6,12 +6,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::personal::{Personal, PersonalText};
+
 /// Somebody followed the link of a band (a GET).
 pub const TAPPED: &str = "band.tapped";
 /// A program asked what the link leads to (a HEAD). Never a tap.
 pub const PREVIEWED: &str = "band.previewed";
 /// Stream kind of taps.
 pub const KIND: &str = "taps";
+
+/// Data of whoever wears the band.
+pub const PERSONAL: Personal =
+    Personal { kind: crate::band::KIND, member: "band_id", fields: &["user_agent", "visitor"] };
 
 /// What the redirect served. The words are those of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,7 +66,7 @@ pub struct Tap {
     pub url: Option<String>,
     /// At most [`MAX_USER_AGENT_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
+    pub user_agent: Option<PersonalText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
     /// The `Accept-Language` header, cut.
@@ -72,7 +78,7 @@ pub struct Tap {
     /// Keyed hash of address and user agent under a daily salt that is thrown
     /// away; 32 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visitor: Option<String>,
+    pub visitor: Option<PersonalText>,
     /// `hub`, `import:bitly`, `import:combined`, `demo`.
     pub source: String,
 }

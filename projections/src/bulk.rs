@@ -13,8 +13,13 @@ use domain::ports::rows::TableChanges;
 
 use crate::projection::ApplyError;
 
-/// Texts by dictionary: row `i` says `value(codes[i])`; a negative code is a
-/// missing value.
+/// The code of a text that is not there.
+pub const MISSING: i32 = -1;
+/// The code of a text whose key was destroyed.
+pub const ERASED: i32 = -2;
+
+/// Texts by dictionary: row `i` says `value(codes[i])`; a negative code is no
+/// text: [`MISSING`] or [`ERASED`].
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
     pub codes: Vec<i32>,

@@ -11,6 +11,7 @@ mod import;
 mod keys;
 mod model;
 mod output;
+mod privacy;
 mod progress;
 mod projections;
 mod reach;
@@ -81,6 +82,8 @@ enum Command {
     Audit(audit::Audit),
     /// Look at the read models
     Projections(projections::Projections),
+    /// Personal data and its keys
+    Privacy(privacy::PrivacyArgs),
     /// The copy of the log on NATS
     Bus(bus::BusArgs),
     /// Build read models anew, compare, promote and roll back
@@ -178,6 +181,7 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
         Command::Restore(args) => archive::restore(args, &configured(&cli.flags)?, out).await,
         Command::Backup(args) => archive::backup(args, &configured(&cli.flags)?, out).await,
         Command::Audit(args) => audit::run(args, &configured(&cli.flags)?, out).await,
+        Command::Privacy(args) => privacy::run(args, &configured(&cli.flags)?, out).await,
         Command::Serve => serve::run(Config::load(&cli.flags)?, out).await,
         Command::Replay(args) => {
             let config = Config::load(&cli.flags)?;
@@ -208,7 +212,10 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
     let opened = wiring::open_log(&config, clock.clone()).await?;
     let log = opened.log.clone();
     let code = match command {
-        Command::Import(args) => import::run(args, log, clock, Arc::new(RandomIds), out).await?,
+        Command::Import(args) => {
+            let privacy = wiring::Privacy::open(&config, clock.clone()).await?;
+            import::run(args, privacy.over(log), clock, Arc::new(RandomIds), out).await?
+        }
         Command::Events(args) => events::run(args, wiring::history(&config, log)?, out).await?,
         Command::Projections(args) => {
             projections::run(args, log, wiring::open_rows(&config).await?.rows, out).await?
@@ -222,7 +229,8 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
         #[cfg(feature = "sql")]
         Command::Sql(_) => exit::OK,
         // Handled by the caller.
-        Command::Archive(_) | Command::Audit(_) | Command::Restore(_) | Command::Backup(_) => exit::OK,
+        Command::Archive(_) | Command::Audit(_) | Command::Restore(_) => exit::OK,
+        Command::Backup(_) | Command::Privacy(_) => exit::OK,
         Command::Serve
         | Command::Demo(_)
         | Command::Replay(_)

@@ -11,7 +11,7 @@ use reqwest_tls::header::CONTENT_TYPE;
 use reqwest_tls::{Client, Response, StatusCode};
 use serde_json::Value;
 
-use crate::wiring::{self, OpenLog};
+use crate::wiring::{self, OpenLog, Privacy};
 
 #[derive(Args, Clone, Default)]
 pub struct ServerFlags {
@@ -77,6 +77,7 @@ impl Server {
 pub struct Direct {
     pub engine: Engine,
     pub by: By,
+    pub privacy: Privacy,
     /// For the leases of what this command builds.
     pub owner: String,
     log: OpenLog,
@@ -90,8 +91,9 @@ impl Direct {
         wiring::open_generations(&*log.log, &stores).await?;
         let ids = Arc::new(RandomIds);
         let owner = format!("cli-{}-{}", std::process::id(), domain::ports::clock::Ids::next(&*ids));
-        let engine = wiring::engine(config, log.log.clone(), &stores, clock, ids)?;
-        Ok(Self { engine, by: By::actor(super::actor()), owner, log })
+        let privacy = Privacy::open(config, clock.clone()).await?;
+        let engine = wiring::engine(config, log.log.clone(), &privacy, &stores, clock, ids)?;
+        Ok(Self { engine, by: By::actor(super::actor()), privacy, owner, log })
     }
 
     pub async fn close(self) {

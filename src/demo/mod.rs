@@ -82,7 +82,7 @@ impl PlannedTap {
             referrer: None,
             language: Some(self.language.into()),
             country: Some(self.country.into()),
-            visitor: Some(self.visitor.clone()),
+            visitor: Some(self.visitor.as_str().into()),
             source: "demo".into(),
         };
         Ok(NewEvent {

@@ -124,7 +124,7 @@ impl<'a> Writer<'a> {
             window_id: served.window_id.map(str::to_owned),
             mode: served.mode,
             url: click.url,
-            user_agent: click.user_agent,
+            user_agent: click.user_agent.map(Into::into),
             referrer: click.referrer,
             language: click.language,
             country: click.country,

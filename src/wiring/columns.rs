@@ -8,7 +8,10 @@ use infra_archive::arrow_array::cast::AsArray;
 use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch};
 use infra_archive::{ArchiveStore, Chunks, Scan, positions};
+use privacy::Keyring;
 use projections::bulk::{Batches, Columns, Extent, Sealed, Texts, Wants};
+
+use super::opened;
 
 /// Rows given away at once: those of a row group, which share dictionaries.
 const ROWS: usize = 131_072;
@@ -16,27 +19,35 @@ const OCCURRED: &str = "occurred_at";
 const RECORDED: &str = "recorded_at";
 const TENANT: &str = "tenant";
 
-pub struct ArchiveColumns(pub ArchiveStore);
+pub struct ArchiveColumns {
+    pub archive: ArchiveStore,
+    /// What personal data is opened with.
+    pub keys: Arc<Keyring>,
+}
 
 #[async_trait]
 impl Sealed for ArchiveColumns {
     async fn extent(&self, types: &[&str]) -> Result<Extent, ArchiveError> {
-        let Some(manifest) = self.0.manifest().await? else { return Ok(Extent::default()) };
+        let Some(manifest) = self.archive.manifest().await? else { return Ok(Extent::default()) };
         let types: Vec<String> = types.iter().map(|t| (*t).to_owned()).collect();
         let events = manifest.of_types(&types).map(|segment| segment.events).sum();
         Ok(Extent { through: manifest.through, events })
     }
 
     async fn read(&self, wants: Wants, through: u64) -> Result<Box<dyn Batches>, ArchiveError> {
-        let Some(manifest) = self.0.manifest().await? else {
+        let Some(manifest) = self.archive.manifest().await? else {
             return Err(ArchiveError::Missing { object: "the manifest".into() });
         };
         let members: Vec<String> = wants.members.iter().map(|m| format!("p_{m}")).collect();
         let mut names = vec![OCCURRED, RECORDED, TENANT];
         names.extend(members.iter().map(String::as_str));
+        let keys = opened::concerns(&wants).then(|| self.keys.clone());
+        if keys.is_some() {
+            names.extend(opened::NAMES);
+        }
         let scan = Scan::new(&[wants.event_type], &names).dictionaries().in_background();
-        let chunks = self.0.scan(&manifest, &scan);
-        Ok(Box::new(Reader { chunks, wants, members, through, ended: false }))
+        let chunks = self.archive.scan(&manifest, &scan);
+        Ok(Box::new(Reader { chunks, wants, members, keys, through, ended: false }))
     }
 }
 
@@ -44,6 +55,8 @@ struct Reader {
     chunks: Chunks,
     wants: Wants,
     members: Vec<String>,
+    /// If any of the members may be sealed.
+    keys: Option<Arc<Keyring>>,
     through: u64,
     ended: bool,
 }
@@ -52,15 +65,19 @@ struct Reader {
 impl Batches for Reader {
     async fn next(&mut self) -> Result<Option<Columns>, ArchiveError> {
         let mut gathered = Gathered::new(self.wants);
+        let mut batches = Vec::new();
         while !self.ended && gathered.columns.len() < ROWS {
             let Some(chunk) = self.chunks.next().await? else {
                 self.ended = true;
                 break;
             };
             for part in &chunk.parts {
-                gathered.add(&part.batch, &self.members, self.through)?;
+                batches.push(gathered.add(&part.batch, &self.members, self.through)?);
             }
             self.ended = chunk.through >= self.through;
+        }
+        if let Some(keys) = &self.keys {
+            opened::open(batches, keys, self.wants, &mut gathered.columns).await?;
         }
         Ok((!gathered.columns.is_empty()).then_some(gathered.columns))
     }
@@ -92,7 +109,13 @@ impl Gathered {
         Self { columns, tenants: Dictionary::default(), members }
     }
 
-    fn add(&mut self, batch: &RecordBatch, members: &[String], through: u64) -> Result<(), ArchiveError> {
+    /// Returns the rows that were taken over.
+    fn add(
+        &mut self,
+        batch: &RecordBatch,
+        members: &[String],
+        through: u64,
+    ) -> Result<RecordBatch, ArchiveError> {
         let rows = positions(batch).partition_point(|p| p.cast_unsigned() <= through);
         let batch = batch.slice(0, rows);
         self.columns.positions.extend(positions(&batch).iter().map(|p| p.cast_unsigned()));
@@ -108,7 +131,7 @@ impl Gathered {
         for ((texts, dictionary), name) in texts.zip(members) {
             dictionary.add(batch.column_by_name(name), rows, texts, name)?;
         }
-        Ok(())
+        Ok(batch)
     }
 }
 

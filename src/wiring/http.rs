@@ -42,7 +42,8 @@ pub fn router(
         parts.push(commands::openapi());
     }
     if config.roles.has(Role::ReadApi) {
-        let history = AuditState::new(engine.clone());
+        // Auditors are told what is recorded, with personal data sealed.
+        let history = AuditState { log: tree.log.clone(), ..AuditState::new(engine.clone()) };
         let auditing = ::audit::router(history).merge(tlog::router(tree.clone()));
         routes.api = routes.api.merge(read_api::router(state)).merge(auditing);
         parts.extend([read_api::openapi(), ::audit::openapi(), tlog::openapi()]);

@@ -5,6 +5,8 @@ pub mod audit;
 pub mod bus;
 mod columns;
 mod http;
+mod keys;
+mod opened;
 mod replaying;
 #[cfg(feature = "sql")]
 pub mod sql;
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use archive::{archiver, open_archive, open_archive_at};
 pub use columns::ArchiveColumns;
+pub use keys::{Privacy, new_kek};
 pub use replaying::{engine, history, open_generations, sealed_history};
 pub use stores::{OpenLog, OpenRows, open_log, open_rows, scratch_log};
 use tasks::Tasks;
@@ -66,9 +69,13 @@ pub async fn start(config: &Config) -> Result<Running> {
     let stores = open_rows(config).await?;
     open_generations(&*log.log, &stores).await?;
     let rows = stores.rows.clone();
-    let engine = engine(config, log.log.clone(), &stores, clock.clone(), ids.clone())?;
+    let privacy = Privacy::open(config, clock.clone()).await?;
+    // Whole, and as it is recorded: for who copies facts or checks leaves.
+    let recorded = history(config, log.log.clone())?;
+    let engine = engine(config, log.log.clone(), &privacy, &stores, clock.clone(), ids.clone())?;
     let board = engine.board.clone();
-    let services = Services { log: log.log.clone(), clock, ids, bulk: http::bulk_limits(config) };
+    let services =
+        Services { log: privacy.over(log.log.clone()), clock, ids, bulk: http::bulk_limits(config) };
     let stop = Stop::default();
     let mut tasks = Tasks::default();
 
@@ -79,13 +86,14 @@ pub async fn start(config: &Config) -> Result<Running> {
     tasks.background(daybook_http::auth::follow(ring.clone(), log.log.clone()));
     tasks.background(commands::record_uses(services.clone(), used));
     tasks.background(metrics.clone().upkeep());
+    tasks.background(privacy.ring.clone().expire());
 
     let hub = tasks::hub(config, &services, &*rows, &stop.working, &mut tasks).await?;
     if config.roles.has(Role::Projector) {
         tasks::projectors(engine.clone(), &stop.working, &mut tasks);
     }
     if let Some(bus) = bus::connect(config)? {
-        bus::start(config, bus, (&log, engine.log.clone()), &rows, &board, &stop.working, &mut tasks);
+        bus::start(config, bus, (&log, recorded.clone()), &rows, &board, &stop.working, &mut tasks);
     }
     let keys = audit::signing_keys(config)?;
     let origin = audit::origin(config, &keys);
@@ -98,7 +106,7 @@ pub async fn start(config: &Config) -> Result<Running> {
         true => audit::signer(config, &log, keys, services.clock.clone()),
         false => None,
     };
-    let tree = audit::tree_state(&log, engine.log.clone(), origin);
+    let tree = audit::tree_state(&log, recorded, origin);
     let state = ReadState { log: engine.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), signer.as_deref(), metrics);
     if let Some(signer) = signer {
@@ -125,6 +133,7 @@ pub async fn start(config: &Config) -> Result<Running> {
 }
 
 impl Running {
+    /// The log as it is recorded, with what is personal sealed.
     pub fn log(&self) -> Arc<dyn EventLog> {
         self.log.log.clone()
     }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::archive::open_archive;
 use super::columns::ArchiveColumns;
+use super::keys::Privacy;
 use super::stores::OpenRows;
 
 /// The whole history: the log, and the archive for what was trimmed from it.
@@ -32,16 +33,17 @@ pub fn sealed_history(config: &Config) -> Result<Arc<dyn EventLog>> {
 pub fn engine(
     config: &Config,
     log: Arc<dyn EventLog>,
+    privacy: &Privacy,
     stores: &OpenRows,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 ) -> Result<Engine> {
     let archive = open_archive(config)?;
     Ok(Engine {
-        log: history(config, log)?,
+        log: privacy.over(history(config, log)?),
         rows: stores.rows.clone(),
         generations: stores.generations.clone(),
-        sealed: Some(Arc::new(ArchiveColumns(archive))),
+        sealed: Some(Arc::new(ArchiveColumns { archive, keys: privacy.ring.clone() })),
         clock,
         ids,
         board: Arc::new(Board::default()),

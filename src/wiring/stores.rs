@@ -129,7 +129,7 @@ pub async fn open_rows(config: &Config) -> Result<OpenRows> {
     }
 }
 
-fn make_parent(path: &Path) -> Result<()> {
+pub(super) fn make_parent(path: &Path) -> Result<()> {
     match path.parent().filter(|p| !p.as_os_str().is_empty()) {
         Some(parent) => {
             std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))

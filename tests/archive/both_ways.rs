@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use daybook_tests::cli::Cli;
 use daybook_tests::postgres;
-use daybook_tests::server::{KEY, Server};
+use daybook_tests::server::{KEK, KEY, Server};
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ fn events(cli: &Cli) -> Vec<Value> {
 }
 
 async fn there(from: &Path, archive: &str, database: Option<&str>) -> Option<(Cli, Value)> {
-    let mut settings = vec![("ARCHIVE_URL", archive)];
+    let mut settings = vec![("ARCHIVE_URL", archive), ("DAYBOOK_PRIVACY_KEK", KEK)];
     settings.extend(database.map(|url| ("DATABASE_URL", url)));
     let cli = Cli::new(from, &settings)?;
     let server = cli.serve();
@@ -138,12 +138,16 @@ async fn both_ways(first: Option<&str>, second: Option<&str>) {
     assert_eq!(checksums(&old, &["--from-archive"]), sums);
     let facts = events(&old);
 
-    let mut settings = vec![("ARCHIVE_URL", &*archive)];
+    let mut settings = vec![("ARCHIVE_URL", &*archive), ("DAYBOOK_PRIVACY_KEK", KEK)];
     settings.extend(second.map(|url| ("DATABASE_URL", url)));
     let new = Cli::new(folders[1].path(), &settings).unwrap();
     let restored = new.json(&["restore", "--from", &archive], 0);
     assert_eq!(restored["restored"].as_u64(), Some(facts.len() as u64), "{restored}");
     assert_eq!(events(&new), facts, "positions, ids, times and leaves");
+    // Keys are no part of the archive.
+    let keys = folders[2].path().join("keys").display().to_string();
+    old.json(&["privacy", "keys", "export", &keys], 0);
+    new.json(&["privacy", "keys", "import", &keys], 0);
     assert_eq!(followed(&new).await, summary);
     let again = checksums(&new, &[]);
     // The history has the facts of what was verified there.
@@ -183,7 +187,8 @@ async fn an_archive_that_went_away_is_told() {
     let archive = folders[1].path().join("archive").display().to_string();
     let Some((cli, _)) = there(folders[0].path(), &archive, None).await else { return };
     let elsewhere = folders[1].path().join("nowhere").display().to_string();
-    let astray = Cli::new(folders[0].path(), &[("ARCHIVE_URL", &elsewhere)]).unwrap();
+    let settings = [("ARCHIVE_URL", &*elsewhere), ("DAYBOOK_PRIVACY_KEK", KEK)];
+    let astray = Cli::new(folders[0].path(), &settings).unwrap();
     let said = astray.refused(&["replay", "verify", "tap_analytics"], 1);
     assert!(said.contains("were trimmed from the log; the archive has them"), "{said}");
     assert!(astray.refused(&["events", "tail", "-n", "100000"], 1).contains("trimmed"));

@@ -45,6 +45,7 @@ impl Site {
         let done = Command::new(&self.binary)
             .args(["bus", "verify", "--json"])
             .env("DATABASE_URL", &self.database)
+            .env("DAYBOOK_PRIVACY_KEK", daybook_tests::server::KEK)
             .env("NATS_URL", &self.nats)
             .env("DAYBOOK_NATS_REPLICAS", "3")
             .stderr(Stdio::inherit())

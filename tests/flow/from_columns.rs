@@ -1,17 +1,20 @@
 //! A build from columns, sealed or decoded from the log, ends in the rows of a
-//! build from events.
+//! build from events, with personal data in clear, sealed and erased.
 
 use std::sync::Arc;
 
 use daybook::wiring::ArchiveColumns;
 use daybook_tests::clock::FixedClock;
 use domain::envelope::{Metadata, NewEvent};
-use domain::ports::log::{Append, EventLog, ExpectedVersion, StreamWrite};
+use domain::ports::keys::KeyStore;
+use domain::ports::log::{Append, EventLog, ExpectedVersion, ReadFilter, StreamWrite};
 use domain::ports::rows::{Commit, Generation, Generations, RowKey, RowPut, RowStore, Source, TableChanges};
-use domain::{StreamId, TenantId, live_event, tap};
+use domain::{Secret, StreamId, Subject, TenantId, live_event, registry, tap};
 use infra_archive::{ArchiveStore, Archiver, Patience, S3Settings, Settings};
+use infra_keys::{Keks, LocalKek, SqliteKeys};
 use infra_log::MemoryLog;
 use infra_rows::MemoryRows;
+use privacy::{Keyring, OpenedLog};
 use projections::Projection;
 use projections::board::Board;
 use projections::bulk::Sealed;
@@ -46,14 +49,15 @@ fn fact(n: u64) -> (&'static str, String, NewEvent) {
     let event = NewEvent {
         event_id: Uuid::from_u128(n.into()),
         event_type: event_type.into(),
-        schema: 1,
+        // Some are from before anything was sealed.
+        schema: if n.is_multiple_of(3) { 1 } else { registry::schema_of(event_type) },
         occurred_at: Some(at + jiff::SignedDuration::from_secs((n * 37 % 9_000) as i64)),
         payload: payload.to_string(),
     };
     (kind, id, event)
 }
 
-async fn append(log: &MemoryLog, facts: std::ops::RangeInclusive<u64>) {
+async fn append(log: &MemoryLog, opened: &OpenedLog, facts: std::ops::RangeInclusive<u64>) {
     for n in facts {
         let (kind, id, event) = fact(n);
         let tenant = TenantId::new(if n.is_multiple_of(5) { "acme" } else { "default" }).unwrap();
@@ -65,7 +69,11 @@ async fn append(log: &MemoryLog, facts: std::ops::RangeInclusive<u64>) {
             correlation_id: "c".into(),
             causation_id: None,
         };
-        log.append(vec![Append { writes, metadata, idempotency: None }]).await.remove(0).unwrap();
+        let batch = vec![Append { writes, metadata, idempotency: None }];
+        // Whose id is none has no key.
+        let clear = n.is_multiple_of(3) || n.is_multiple_of(500);
+        let done = if clear { log.append(batch).await } else { opened.append(batch).await };
+        done.into_iter().next().unwrap().unwrap();
     }
 }
 
@@ -79,7 +87,10 @@ enum From {
 }
 
 struct Bed {
-    log: Arc<MemoryLog>,
+    /// As it is recorded.
+    raw: Arc<MemoryLog>,
+    log: Arc<OpenedLog>,
+    keys: Arc<SqliteKeys>,
     sealed: Arc<dyn Sealed>,
     rows: Arc<MemoryRows>,
     _folder: tempfile::TempDir,
@@ -88,15 +99,22 @@ struct Bed {
 impl Bed {
     async fn new() -> Self {
         let clock = Arc::new(FixedClock::at("2026-07-02T00:00:00Z"));
-        let log = Arc::new(MemoryLog::new(clock.clone()));
-        append(&log, 1..=SEALED).await;
+        let raw = Arc::new(MemoryLog::new(clock.clone()));
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("file://{}", folder.path().display());
+        let kek = LocalKek::parse(&Secret::new("5".repeat(64))).unwrap();
+        let keks = Keks::new(Arc::new(kek), Vec::new());
+        let keys = SqliteKeys::open(&folder.path().join("keys.db"), keks, clock.clone()).await.unwrap();
+        let keys = Arc::new(keys);
+        let ring = Arc::new(Keyring::new(keys.clone()));
+        let log = Arc::new(OpenedLog::new(raw.clone(), ring.clone(), true));
+        append(&raw, &log, 1..=SEALED).await;
+        let url = format!("file://{}/archive", folder.path().display());
         let store = ArchiveStore::open(&url, &S3Settings::default(), &Patience::default()).unwrap();
-        Archiver::new(store.clone(), log.clone(), clock, Settings::default()).seal(true).await.unwrap();
-        append(&log, SEALED + 1..=SEALED + 40).await;
-        let (sealed, rows) = (Arc::new(ArchiveColumns(store)), Arc::new(MemoryRows::new()));
-        Self { log, sealed, rows, _folder: folder }
+        Archiver::new(store.clone(), raw.clone(), clock, Settings::default()).seal(true).await.unwrap();
+        append(&raw, &log, SEALED + 1..=SEALED + 40).await;
+        let (sealed, rows) =
+            (Arc::new(ArchiveColumns { archive: store, keys: ring }), Arc::new(MemoryRows::new()));
+        Self { raw, log, keys, sealed, rows, _folder: folder }
     }
 
     async fn create(&self, version: u32) -> (Generation, Arc<TapAnalytics>) {
@@ -186,4 +204,30 @@ async fn what_a_dead_build_left_is_gone() {
         .unwrap();
     bed.rows.release(&lease).await.unwrap();
     assert_eq!(bed.build(&begun, From::ArchiveAndLog, None).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_the_same_in_both_and_changes_no_recorded_byte() {
+    let bed = Bed::new().await;
+    let upto = Some(SEALED + 40);
+    let before = bed.build(&bed.create(2).await, From::ArchiveAndLog, upto).await;
+    let recorded = bed.raw.read(0, 10_000, &ReadFilter::default()).await.unwrap();
+    for tenant in ["acme", "default"].map(|t| TenantId::new(t).unwrap()) {
+        for band in 0..70 {
+            let subject = Subject::new("band", &format!("b{band}")).unwrap();
+            let ids: Vec<_> = bed.keys.of(&tenant, &subject).await.unwrap().iter().map(|k| k.id).collect();
+            let at = "2026-07-03T00:00:00Z".parse().unwrap();
+            bed.keys.destroy(&tenant, &subject, &ids, at).await.unwrap();
+        }
+    }
+    for version in [1, 2] {
+        let by_events = bed.build(&bed.create(version).await, From::Events, upto).await;
+        for from in [From::Archive, From::ArchiveAndLog, From::Log] {
+            let by_columns = bed.build(&bed.create(version).await, from, upto).await;
+            let expected = Outcome { events: by_columns.events, ..by_events.clone() };
+            assert_eq!(by_columns, expected, "{from:?}");
+            assert_ne!(by_columns.checksum, before.checksum, "a third of the bands was erased");
+        }
+    }
+    assert_eq!(bed.raw.read(0, 10_000, &ReadFilter::default()).await.unwrap(), recorded);
 }

@@ -263,7 +263,7 @@ async fn taps_of_before_a_restart_reach_the_log_after_it() {
         .iter()
         .map(|e| domain::registry::decode_payload::<tap::Tap>(e).unwrap().user_agent.unwrap())
         .collect();
-    assert_eq!(agents, (0..20).map(|n| format!("marker-{n}")).collect::<Vec<_>>());
+    assert_eq!(agents, (0..20).map(|n| format!("marker-{n}").into()).collect::<Vec<_>>());
 }
 
 /// The old server's last connection may hold the journal for a moment more.

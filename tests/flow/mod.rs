@@ -6,6 +6,7 @@ mod directory;
 mod from_columns;
 mod hub;
 mod hub_server;
+mod privacy;
 mod projector;
 mod relay;
 mod replays;

@@ -30,6 +30,9 @@ impl Cli {
         let mut command = Command::new(&self.binary);
         command.args(args).arg("--json").arg("--data-dir").arg(&self.data).current_dir(&self.data);
         command.env("LOG_LEVEL", "error").env_remove("NATS_URL");
+        if self.settings.iter().any(|(name, _)| name == "DATABASE_URL") {
+            command.env("DAYBOOK_PRIVACY_KEK", crate::server::KEK);
+        }
         command.envs(self.settings.iter().map(|(n, v)| (n, v)));
         command
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use daybook::wiring;
+use domain::Secret;
 use infra_runtime::config::Flags;
 use infra_runtime::{Config, RandomIds, SystemClock};
 use replays::{Engine, ReplayError};
@@ -20,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// own. Nothing is recorded.
 pub fn check(data: &Path, settings: &[(String, String)]) -> Result<()> {
     let setting = |name: &str| settings.iter().find(|s| s.0 == name).map(|s| s.1.clone());
+    let on_postgres = setting("DATABASE_URL").map(|_| crate::server::KEK.to_owned());
+    let kek = setting("DAYBOOK_PRIVACY_KEK").or(on_postgres).map(Secret::new);
+    let encrypt = setting("DAYBOOK_PRIVACY_ENCRYPT").is_none_or(|value| value != "false");
     let flags = Flags {
         data_dir: Some(data.display().to_string()),
         database_url: setting("DATABASE_URL"),
@@ -28,18 +32,23 @@ pub fn check(data: &Path, settings: &[(String, String)]) -> Result<()> {
     };
     let checked = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(reproduced(&flags))
+        runtime.block_on(reproduced(&flags, kek, encrypt))
     });
     checked.join().map_err(|_| anyhow::anyhow!("the check panicked"))?
 }
 
-async fn reproduced(flags: &Flags) -> Result<()> {
-    let config = Config::load(flags)?;
+async fn reproduced(flags: &Flags, kek: Option<Secret>, encrypt: bool) -> Result<()> {
+    let mut config = Config::load(flags)?;
+    config.privacy.encrypt = encrypt;
+    if let Some(kek) = kek {
+        config.privacy.kek = kek;
+    }
     let clock = Arc::new(SystemClock);
     let log = wiring::open_log(&config, clock.clone()).await?;
     let stores = wiring::open_rows(&config).await?;
     wiring::open_generations(&*log.log, &stores).await?;
-    let engine = wiring::engine(&config, log.log.clone(), &stores, clock, Arc::new(RandomIds))?;
+    let privacy = wiring::Privacy::open(&config, clock.clone()).await?;
+    let engine = wiring::engine(&config, log.log.clone(), &privacy, &stores, clock, Arc::new(RandomIds))?;
     if log.log.head().await?.position <= MAX_EVENTS {
         for projection in projections::names() {
             one(&engine, projection).await.with_context(|| format!("folding {projection} again"))?;

@@ -11,6 +11,10 @@ use serde_json::Value;
 /// The key that every test server takes: admin of the tenant `default`.
 pub const KEY: &str = "test-key";
 
+/// What wraps the keys of personal data of every test server on PostgreSQL;
+/// others make their own.
+pub const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
 pub struct Server {
     pub url: String,
     child: Child,
@@ -52,6 +56,9 @@ impl Server {
             .env_remove("NATS_URL")
             .stderr(stderr)
             .stdout(Stdio::piped());
+        if settings.iter().any(|(name, _)| *name == "DATABASE_URL") {
+            command.env("DAYBOOK_PRIVACY_KEK", KEK);
+        }
         for (name, value) in settings {
             command.env(name, value);
         }

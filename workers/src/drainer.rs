@@ -261,7 +261,7 @@ impl Drainer {
         let drained = NewEvent {
             event_id: self.ids.next(),
             event_type: Arc::from(DRAINED),
-            schema: 1,
+            schema: registry::schema_of(DRAINED),
             occurred_at: None,
             payload: format!(r#"{{"from":{},"to":{to}}}"#, cursor.next),
         };
@@ -290,7 +290,7 @@ impl Drainer {
         NewEvent {
             event_id: self.ids.next(),
             event_type: Arc::from(entry.kind.event_type()),
-            schema: 1,
+            schema: registry::schema_of(entry.kind.event_type()),
             occurred_at: Some(entry.occurred_at),
             payload: entry.payload.clone(),
         }
@@ -316,7 +316,8 @@ impl Drainer {
             return Err(AppendError::Invalid(reason).into());
         };
         metrics::counter!("daybook_drainer_refused_total").increment(1);
-        tracing::error!(reason, offset, tenant = %entry.tenant, payload = entry.payload, alert = true,
+        // Not the payload: a log of a program is no place for personal data.
+        tracing::error!(reason, offset, tenant = %entry.tenant, bytes = entry.payload.len(), alert = true,
             "drainer: the log refuses this tap; it is left out");
         if let Err(error) = self.append(cursor, &[], batch.next).await {
             self.cursor = None;

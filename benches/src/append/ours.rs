@@ -56,7 +56,7 @@ async fn append_until(
                 events: vec![NewEvent {
                     event_id: Uuid::now_v7(),
                     event_type: "band.tapped".into(),
-                    schema: 1,
+                    schema: domain::registry::schema_of("band.tapped"),
                     occurred_at: None,
                     payload: PAYLOAD.to_owned(),
                 }],

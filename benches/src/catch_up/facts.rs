@@ -85,7 +85,7 @@ fn tap(n: u64, night: Timestamp, progress: f64, bands: u64, events: u64) -> Resu
         referrer: None,
         language: Some("en-US,en;q=0.9".into()),
         country: Some(COUNTRIES[(mix(band) % 4) as usize].into()),
-        visitor: Some(format!("{:032x}", mix(band ^ 0xface))),
+        visitor: Some(format!("{:032x}", mix(band ^ 0xface)).into()),
         source: "hub".into(),
     };
     let event_type = if draw % 50 == 1 { tap::PREVIEWED } else { tap::TAPPED };
@@ -106,7 +106,7 @@ fn new_event(event_type: &str, n: u64, payload: String) -> NewEvent {
     NewEvent {
         event_id: Uuid::from_u128(id),
         event_type: event_type.into(),
-        schema: 1,
+        schema: domain::registry::schema_of(event_type),
         occurred_at: None,
         payload,
     }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod bus;
 pub mod clock;
 pub mod journal;
+pub mod keys;
 pub mod log;
 pub mod rows;
 pub mod sql;

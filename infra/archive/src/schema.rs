@@ -90,7 +90,7 @@ pub fn of_type(event_type: &str) -> SchemaRef {
 
 /// Whether a text column's values repeat, so that a dictionary pays.
 pub fn repeats(column: &str) -> bool {
-    !matches!(column, "event_id" | "payload")
+    !matches!(column, "event_id" | "payload" | "p_personal")
 }
 
 pub(crate) fn dictionary(field: &Field) -> Field {

@@ -8,7 +8,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use domain::personal::MEMBER;
 use domain::ports::archive::ArchiveError;
+use domain::registry;
 
 use crate::decode::Events;
 use crate::file::SegmentFile;
@@ -20,9 +22,11 @@ use crate::schema;
 pub fn is(file: &SegmentFile, columns: &[String]) -> bool {
     let event_type = &file.segment.event_type;
     let today = schema::fields_of(event_type);
-    let changed = file.segment.schema != schema::current(event_type);
+    let changed = !registry::reads_as_today(event_type, file.segment.schema);
     columns.iter().filter_map(|c| c.strip_prefix(schema::PREFIX)).any(|name| {
-        today.iter().any(|c| c.name == name) && (changed || !file.has(&format!("{}{name}", schema::PREFIX)))
+        // Nothing was sealed before there was a column for it.
+        let known = name != MEMBER && today.iter().any(|c| c.name == name);
+        known && (changed || !file.has(&format!("{}{name}", schema::PREFIX)))
     })
 }
 

@@ -102,6 +102,8 @@ pub enum Device {
     /// Television sets, sticks and game consoles.
     Tv,
     Other,
+    /// The agent was erased.
+    Erased,
 }
 
 impl Device {
@@ -112,6 +114,7 @@ impl Device {
             Self::Desktop => "desktop",
             Self::Tv => "tv",
             Self::Other => "other",
+            Self::Erased => ERASED,
         }
     }
 }
@@ -125,6 +128,19 @@ pub struct Classification {
     pub device: Device,
     pub os: &'static str,
     pub browser: &'static str,
+}
+
+/// Stands for what an agent would have told.
+pub const ERASED: &str = "erased";
+
+impl Classification {
+    /// Of a request whose agent was erased, whatever the parameters: a person's,
+    /// since nothing says otherwise any more.
+    pub fn erased(head: bool) -> Self {
+        let (class, bot_class) =
+            if head { (Class::Preview, Some(BotClass::Head)) } else { (Class::Human, None) };
+        Self { class, bot_class, device: Device::Erased, os: ERASED, browser: ERASED }
+    }
 }
 
 /// The model with its parameters made ready for use.

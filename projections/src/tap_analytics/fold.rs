@@ -1,6 +1,7 @@
 //! One event into rows.
 
 use domain::ids::check_id;
+use domain::personal::PersonalText;
 use domain::tap::{PREVIEWED, Tap};
 use domain::{RecordedEvent, TenantId, live_event, registry};
 use jiff::Timestamp;
@@ -68,7 +69,8 @@ struct BandNews {
 
 pub fn tap(rows: &mut Rows, event: &RecordedEvent, model: &TapAnalytics) -> Result<(), ApplyError> {
     let tap: Tap = registry::decode_payload(event)?;
-    let ids = [Some(&tap.band_id), tap.event_id.as_ref(), tap.window_id.as_ref(), tap.visitor.as_ref()];
+    let visitor = tap.visitor.as_ref().and_then(PersonalText::clear);
+    let ids = [Some(&*tap.band_id), tap.event_id.as_deref(), tap.window_id.as_deref(), visitor];
     for id in ids.into_iter().flatten() {
         check_id(id).map_err(|e| ApplyError::Event(format!("an id of the tap {e}")))?;
     }
@@ -78,7 +80,10 @@ pub fn tap(rows: &mut Rows, event: &RecordedEvent, model: &TapAnalytics) -> Resu
         event_id: tap.event_id.as_deref().unwrap_or(NO_EVENT),
         at: event.at(),
         position: event.position,
-        seen: model.classifier.classify(tap.user_agent.as_deref(), head),
+        seen: match &tap.user_agent {
+            Some(PersonalText::Erased) => Classification::erased(head),
+            agent => model.classifier.classify(agent.as_ref().and_then(PersonalText::clear), head),
+        },
         gap_seconds: model.gap_seconds,
         tap: &tap,
     };
@@ -190,7 +195,9 @@ impl Counted<'_> {
 
     /// Whether this is the first tap of its visitor at the event.
     fn visitor(&self, rows: &mut Rows) -> Result<bool, ApplyError> {
-        let Some(visitor) = &self.tap.visitor else { return Ok(false) };
+        // Nobody can tell an erased visitor from others: not counted, as none is.
+        let visitor = self.tap.visitor.as_ref().and_then(PersonalText::clear);
+        let Some(visitor) = visitor else { return Ok(false) };
         let row_key = key(self.event_id, visitor);
         let Some(gap_seconds) = self.gap_seconds else {
             if rows.get::<Seen>(VISITORS, self.tenant, &row_key)?.is_some() {

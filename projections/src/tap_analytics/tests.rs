@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use domain::envelope::Metadata;
+use domain::personal::PersonalText;
 use domain::ports::rows::TableSpec;
 use domain::tap::{Mode, PREVIEWED, TAPPED, Tap};
 use domain::{StreamId, TenantId};
@@ -51,7 +52,7 @@ pub(super) fn tap(band: &str, event: Option<&str>) -> Tap {
         referrer: None,
         language: Some("en-US,en".into()),
         country: Some("US".into()),
-        visitor: Some(format!("{band:0>32}")),
+        visitor: Some(format!("{band:0>32}").into()),
         source: "hub".into(),
     }
 }
@@ -194,7 +195,14 @@ fn views_have_columns_of_the_documents() {
 }
 
 pub(super) fn any_tap() -> impl Strategy<Value = (Tap, bool, i64)> {
-    let agents = vec![Some(IPHONE), Some("Googlebot/2.1"), Some("WhatsApp/2.23"), Some("curl/8"), None];
+    let agents = vec![
+        Some(IPHONE),
+        Some("Googlebot/2.1"),
+        Some("WhatsApp/2.23"),
+        Some("curl/8"),
+        Some("erased"),
+        None,
+    ];
     let modes = vec![Mode::Pre, Mode::Live, Mode::Post, Mode::Fallback, Mode::None];
     (
         0..6u8,
@@ -207,9 +215,15 @@ pub(super) fn any_tap() -> impl Strategy<Value = (Tap, bool, i64)> {
     )
         .prop_map(|(band, event, agent, mode, visitor, head, second)| {
             let tap = Tap {
-                user_agent: agent.map(Into::into),
+                user_agent: match agent {
+                    Some("erased") => Some(PersonalText::Erased),
+                    agent => agent.map(Into::into),
+                },
                 mode,
-                visitor: visitor.map(|v| format!("v{v}")),
+                visitor: visitor.map(|v| match v {
+                    0 => PersonalText::Erased,
+                    v => format!("v{v}").into(),
+                }),
                 referrer: (second % 3 == 0).then(|| "https://t.co/x".into()),
                 ..tap(&format!("b{band}"), event)
             };

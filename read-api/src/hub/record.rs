@@ -7,7 +7,7 @@ use domain::envelope::{Metadata, NewEvent};
 use domain::ports::clock::Ids;
 use domain::ports::journal::{JournalEntry, JournalError, TapJournal};
 use domain::ports::log::{Append, AppendError, EventLog, ExpectedVersion, StreamWrite};
-use domain::{StreamId, tap};
+use domain::{StreamId, registry, tap};
 use futures::FutureExt;
 
 /// When a tap is answered.
@@ -81,7 +81,7 @@ impl Recorder {
         let event = NewEvent {
             event_id: self.ids.next(),
             event_type: Arc::from(entry.kind.event_type()),
-            schema: 1,
+            schema: registry::schema_of(entry.kind.event_type()),
             occurred_at: Some(entry.occurred_at),
             payload: entry.payload.clone(),
         };

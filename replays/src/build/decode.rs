@@ -11,7 +11,7 @@ use domain::columns;
 use domain::ports::log::{EventLog, LogError, Page, ReadFilter};
 use domain::registry;
 use hashlink::DefaultHashBuilder;
-use projections::bulk::{Columns, Texts, Wants};
+use projections::bulk::{Columns, ERASED, MISSING, Texts, Wants};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -94,7 +94,7 @@ fn of_type<'a>(wants: Wants, events: impl Iterator<Item = &'a RecordedEvent>) ->
     for event in events {
         columns.positions.push(event.position);
         columns.at.push(event.at().as_microsecond());
-        tenants.push(Some(Cow::Borrowed(event.stream.tenant.as_str())));
+        tenants.push(Ok(Cow::Borrowed(event.stream.tenant.as_str())));
         let fits = match registry::payload(event) {
             Ok(Cow::Borrowed(text)) => cells(fields, text, &mut row),
             // Of an older schema.
@@ -109,8 +109,9 @@ fn of_type<'a>(wants: Wants, events: impl Iterator<Item = &'a RecordedEvent>) ->
         for (coded, place) in members.iter_mut().zip(&places) {
             let cell = place.filter(|_| fits).and_then(|place| row.get_mut(place)).map(std::mem::take);
             coded.push(match cell {
-                Some(Cell::Text(text)) => Some(text),
-                _ => None,
+                Some(Cell::Text(text)) => Ok(text),
+                Some(Cell::Erased) => Err(ERASED),
+                _ => Err(MISSING),
             });
         }
     }
@@ -122,6 +123,7 @@ fn of_type<'a>(wants: Wants, events: impl Iterator<Item = &'a RecordedEvent>) ->
 fn kept<'a>(cell: Cell<'_>) -> Cell<'a> {
     match cell {
         Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+        Cell::Erased => Cell::Erased,
         // Only texts are taken.
         _ => Cell::Null,
     }
@@ -135,11 +137,8 @@ struct Coded<'a> {
 }
 
 impl<'a> Coded<'a> {
-    fn push(&mut self, value: Option<Cow<'a, str>>) {
-        let code = match value {
-            None => -1,
-            Some(value) => self.code(value),
-        };
+    fn push(&mut self, value: Result<Cow<'a, str>, i32>) {
+        let code = value.map_or_else(|code| code, |value| self.code(value));
         self.texts.codes.push(code);
     }
 

@@ -299,7 +299,8 @@ async fn verify_sealed(
     let Reach::Direct(direct) = reach else {
         bail!("--from-archive works on the database: leave --server out")
     };
-    let engine = Engine { log: crate::wiring::sealed_history(config)?, ..direct.engine.clone() };
+    let log = direct.privacy.over(crate::wiring::sealed_history(config)?);
+    let engine = Engine { log, ..direct.engine.clone() };
     let verified: VerifiedBody = engine.reproduce(projection, number).await?.into();
     print::verified(projection, &verified, out)?;
     Ok(if verified.same { exit::OK } else { exit::DISAGREES })

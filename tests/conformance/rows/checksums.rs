@@ -36,7 +36,7 @@ async fn taps() -> MemoryLog {
             referrer: Some(format!("https://example.com/{i}")),
             language: Some("de".into()),
             country: Some("DE".into()),
-            visitor: Some(format!("{:032}", i % 6)),
+            visitor: Some(format!("{:032}", i % 6).into()),
             source: "hub".into(),
         };
         NewEvent {

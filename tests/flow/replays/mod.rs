@@ -108,7 +108,7 @@ fn tap(i: u64) -> (Tap, Timestamp) {
         referrer: None,
         language: Some("en".into()),
         country: Some("US".into()),
-        visitor: Some(format!("v{}", i % 17)),
+        visitor: Some(format!("v{}", i % 17).into()),
         source: "test".into(),
     };
     (tap, start + SignedDuration::from_mins((i * 37 % 600) as i64))

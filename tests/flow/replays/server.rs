@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use daybook_tests::server::{KEY, Server, binary};
+use daybook_tests::server::{KEK, KEY, Server, binary};
 use daybook_tests::{postgres, skip};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ impl Cli<'_> {
         let mut command = Command::new(binary().unwrap());
         command.args(args).arg("--data-dir").arg(self.data).current_dir(self.data).env("LOG_LEVEL", "error");
         if let Some(url) = self.database {
-            command.env("DATABASE_URL", url);
+            command.env("DATABASE_URL", url).env("DAYBOOK_PRIVACY_KEK", KEK);
         }
         command.output().unwrap()
     }

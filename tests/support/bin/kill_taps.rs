@@ -16,12 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use daybook_tests::server::{Server, binary};
+use daybook::wiring;
+use daybook_tests::server::{KEK, Server, binary};
 use domain::ports::log::{EventLog, ReadFilter};
 use domain::registry;
 use domain::tap::{self, Tap};
-use infra_log::{LogOptions, PostgresLog, SqliteLog};
-use infra_runtime::SystemClock;
+use infra_runtime::config::Flags;
+use infra_runtime::{Config, SystemClock};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -153,7 +154,7 @@ async fn wait_for(log: &dyn EventLog, acknowledged: &[u64]) -> Result<(HashMap<u
         let page = log.read(through, 10_000, &filter).await?;
         for event in &page.events {
             let tap: Tap = registry::decode_payload(event)?;
-            let marker = tap.user_agent.as_deref().and_then(|a| a.strip_prefix("marker-"));
+            let marker = tap.user_agent.as_ref().and_then(|a| a.clear()?.strip_prefix("marker-"));
             *counts.entry(marker.context("a tap without a marker")?.parse()?).or_default() += 1;
         }
         let caught_up = page.through == through;
@@ -170,9 +171,16 @@ async fn wait_for(log: &dyn EventLog, acknowledged: &[u64]) -> Result<(HashMap<u
 }
 
 async fn open_log(data: &Path, postgres: Option<&str>) -> Result<Arc<dyn EventLog>> {
-    let options = LogOptions::new(Arc::new(SystemClock));
-    Ok(match postgres {
-        Some(url) => Arc::new(PostgresLog::connect(url, options).await?),
-        None => Arc::new(SqliteLog::open(data.join("daybook.db"), options).await?),
-    })
+    let flags = Flags {
+        data_dir: Some(data.display().to_string()),
+        database_url: postgres.map(str::to_owned),
+        ..Flags::default()
+    };
+    let mut config = Config::load(&flags)?;
+    if postgres.is_some() {
+        config.privacy.kek = domain::Secret::new(KEK);
+    }
+    let clock = Arc::new(SystemClock);
+    let log = wiring::open_log(&config, clock.clone()).await?;
+    Ok(wiring::Privacy::open(&config, clock).await?.over(log.log))
 }

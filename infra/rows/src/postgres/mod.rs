@@ -8,6 +8,7 @@ mod rows;
 mod snapshot;
 mod views;
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use domain::TenantId;
 use domain::ports::rows::*;
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Semaphore;
 
 use crate::check;
@@ -54,6 +55,10 @@ fn no_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
+/// A process that stands still in the middle of a commit holds its lease's row:
+/// whoever takes over would wait for it.
+const SESSION: [(&str, &str); 1] = [("idle_in_transaction_session_timeout", "10s")];
+
 #[derive(Clone)]
 pub struct PostgresRows {
     pool: PgPool,
@@ -65,7 +70,8 @@ impl PostgresRows {
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, RowsError> {
         let options =
             PgPoolOptions::new().max_connections(max_connections).acquire_timeout(Duration::from_secs(10));
-        let pool = options.connect(url).await.map_err(Fault::from)?;
+        let connect = PgConnectOptions::from_str(url).map_err(Fault::from)?.options(SESSION);
+        let pool = options.connect_with(connect).await.map_err(Fault::from)?;
         registry::migrate(&pool).await?;
         Ok(Self { pool, snapshots: Arc::new(Semaphore::new(check::MAX_SNAPSHOTS)) })
     }

@@ -29,6 +29,7 @@ pub struct Config {
     pub limits: LimitSettings,
     pub hub: HubSettings,
     pub replays: ReplaySettings,
+    pub privacy: PrivacySettings,
     pub archive: ArchiveSettings,
     pub audit: AuditSettings,
     pub s3: S3Settings,
@@ -112,6 +113,16 @@ pub struct HubSettings {
 #[serde(deny_unknown_fields)]
 pub struct ReplaySettings {
     pub memory_bytes: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrivacySettings {
+    pub encrypt: bool,
+    pub kek: Secret,
+    pub kek_file: PathBuf,
+    pub old_kek_files: Vec<PathBuf>,
+    pub keys_url: Secret,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -5,7 +5,7 @@ use domain::ids::check_id;
 use domain::tap::Mode;
 use models::taps::{Class, Classification, Classifier};
 
-use crate::bulk::{Columns, Texts};
+use crate::bulk::{Columns, ERASED, Texts};
 
 /// In this order in [`Columns::members`].
 pub const MEMBERS: &[&str] =
@@ -26,7 +26,8 @@ pub const MODES: [Mode; 7] =
 
 pub struct Taps {
     pub columns: Columns,
-    /// By code; the last one is of taps without a user agent.
+    /// By code; the last two are of taps whose user agent was erased, and of
+    /// those without one.
     seen: Vec<Classification>,
     /// Index into [`MODES`] by code.
     modes: Vec<u8>,
@@ -36,8 +37,9 @@ impl Taps {
     /// The taps that fold, and the positions of those that do not.
     pub fn new(mut columns: Columns, head: bool, classifier: &Classifier) -> (Self, Vec<u64>) {
         let broken = drop_broken(&mut columns);
-        let agents = columns.members[AGENT].values().map(Some).chain([None]);
-        let seen = agents.map(|agent| classifier.classify(agent, head)).collect();
+        let agents = columns.members[AGENT].values();
+        let mut seen: Vec<_> = agents.map(|agent| classifier.classify(Some(agent), head)).collect();
+        seen.extend([Classification::erased(head), classifier.classify(None, head)]);
         let mode = |name: &str| MODES.iter().position(|m| m.as_str() == name).unwrap_or_default();
         // There are seven.
         let modes = columns.members[MODE].values().map(|name| mode(name) as u8).collect();
@@ -62,8 +64,10 @@ impl Taps {
     }
 
     pub fn agent(&self, row: usize) -> usize {
-        let code = self.columns.members[AGENT].codes[row];
-        usize::try_from(code).unwrap_or(self.seen.len() - 1)
+        match self.columns.members[AGENT].codes[row] {
+            ERASED => self.seen.len() - 2,
+            code => usize::try_from(code).unwrap_or(self.seen.len() - 1),
+        }
     }
 
     pub fn mode(&self, row: usize) -> u8 {

@@ -5,21 +5,33 @@ use proptest::prelude::*;
 use super::super::TapAnalytics;
 use super::super::tests::{any_tap, history_of, recorded, tap, tapped, tenant};
 use super::*;
-use crate::bulk::Texts;
+use crate::bulk::{ERASED, Texts};
 use crate::testing::{MemoryRows, Tables, fold};
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Texts {
+    coded(values.map(|value| value.ok_or(-1)))
+}
+
+/// Of a member: a text, nothing, or one that was erased.
+fn member(value: &serde_json::Value) -> Result<&str, i32> {
+    value.as_str().ok_or(if value["erased"] == true { ERASED } else { -1 })
+}
+
+fn coded<'a>(values: impl Iterator<Item = Result<&'a str, i32>>) -> Texts {
     let mut texts = Texts::default();
     let mut known: Vec<String> = Vec::new();
     for value in values {
-        let code = value.map_or(-1, |value| {
-            let code = known.iter().position(|k| k == value).unwrap_or_else(|| {
-                known.push(value.into());
-                texts.add(value);
-                known.len() - 1
-            });
-            i32::try_from(code).unwrap()
-        });
+        let code = value.map_or_else(
+            |code| code,
+            |value| {
+                let code = known.iter().position(|k| k == value).unwrap_or_else(|| {
+                    known.push(value.into());
+                    texts.add(value);
+                    known.len() - 1
+                });
+                i32::try_from(code).unwrap()
+            },
+        );
         texts.codes.push(code);
     }
     texts
@@ -33,7 +45,7 @@ fn columns(events: &[&RecordedEvent], wants: Wants) -> Columns {
         positions: events.iter().map(|e| e.position).collect(),
         at: events.iter().map(|e| e.at().as_microsecond()).collect(),
         tenants: texts(events.iter().map(|e| Some(e.stream.tenant.as_str()))),
-        members: wants.members.iter().map(|m| texts(payloads.iter().map(|p| p[m].as_str()))).collect(),
+        members: wants.members.iter().map(|m| coded(payloads.iter().map(|p| member(&p[m])))).collect(),
     }
 }
 
