@@ -1,5 +1,7 @@
 //! Who may look, at whose history, and what a refusal looks like from outside.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use daybook_http::auth::Role;
@@ -23,6 +25,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Auditor {
 }
 
 impl Auditor {
+    pub fn actor(&self) -> Arc<str> {
+        self.0.actor()
+    }
+
     /// The key's own tenant. Only the installation's auditors may name another.
     pub fn tenant(&self, named: Option<&str>) -> Result<TenantId, Problem> {
         let own = &self.0.tenant;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use daybook_http::{Problem, Query};
-use domain::ports::log::{EventLog, ReadFilter};
+use domain::ports::log::{EventLog, LogError, ReadFilter};
 use domain::{RecordedEvent, TenantId, registry};
 use jiff::{Timestamp, ToSpan};
 use projections::as_of::position_at;
@@ -51,20 +51,47 @@ pub struct Filter {
     tenant: Option<String>,
 }
 
+/// What a filter says.
+#[derive(Clone, Copy, Default)]
+pub struct Terms<'a> {
+    pub actor: Option<&'a str>,
+    /// With commas between them.
+    pub types: Option<&'a str>,
+    pub correlation: Option<&'a str>,
+    pub since: Option<&'a str>,
+    pub until: Option<&'a str>,
+    pub after: Option<u64>,
+    pub upto: Option<u64>,
+}
+
+impl Filter {
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            actor: self.actor.as_deref(),
+            types: self.r#type.as_deref(),
+            correlation: self.correlation_id.as_deref(),
+            since: self.since.as_deref(),
+            until: self.until.as_deref(),
+            after: self.after,
+            upto: self.upto,
+        }
+    }
+}
+
 /// What is looked for, checked.
-struct Wanted {
+pub struct Wanted {
     tenant: TenantId,
-    types: Vec<Arc<str>>,
+    pub types: Vec<Arc<str>>,
     actor: Option<String>,
     correlation: Option<String>,
 }
 
 impl Wanted {
-    fn of(filter: &Filter, tenant: TenantId) -> Result<Self, Problem> {
-        let actor = filter.actor.as_deref().map(|v| name("actor", v)).transpose()?;
-        let correlation = filter.correlation_id.as_deref().map(|v| name("correlation_id", v)).transpose()?;
+    pub fn of(terms: &Terms<'_>, tenant: TenantId) -> Result<Self, Problem> {
+        let actor = terms.actor.map(|v| name("actor", v)).transpose()?;
+        let correlation = terms.correlation.map(|v| name("correlation_id", v)).transpose()?;
         let mut types = Vec::new();
-        for one in filter.r#type.iter().flat_map(|all| all.split(',')) {
+        for one in terms.types.iter().flat_map(|all| all.split(',')) {
             let unknown = || Problem::parameter("type", format!("names no type of event: {one:?}"));
             types.push(Arc::from(registry::find(one).ok_or_else(unknown)?.name));
         }
@@ -105,8 +132,9 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let tenant = auditor.tenant(filter.tenant.as_deref())?;
     let limit = within("limit", filter.limit, 100, MAX_LIMIT)?;
-    let wanted = Wanted::of(&filter, tenant)?;
-    let span = span(&*state.log, &filter, limit).await?;
+    let terms = filter.terms();
+    let wanted = Wanted::of(&terms, tenant)?;
+    let span = span(&*state.log, &terms, limit).await?;
     let found = match wanted.is_indexed() {
         true => by_index(&state, &wanted, span).await?,
         false => by_scan(&*state.log, &wanted, span, &state.limits).await?,
@@ -119,15 +147,15 @@ fn time(parameter: &str, text: &str) -> Result<Timestamp, Problem> {
 }
 
 /// Positions that are within all bounds. Times never decrease with positions.
-async fn span(log: &dyn EventLog, filter: &Filter, limit: usize) -> Result<Span, Problem> {
-    let since = filter.since.as_deref().map(|text| time("since", text)).transpose()?;
-    let until = filter.until.as_deref().map(|text| time("until", text)).transpose()?;
+pub async fn span(log: &dyn EventLog, terms: &Terms<'_>, limit: usize) -> Result<Span, Problem> {
+    let since = terms.since.map(|text| time("since", text)).transpose()?;
+    let until = terms.until.map(|text| time("until", text)).transpose()?;
     if since.zip(until).is_some_and(|(since, until)| until < since) {
         return Err(Problem::parameter("until", "must not be before since"));
     }
-    let (mut after, head) = (filter.after.unwrap_or(0), log.head().await?.position);
-    let mut upto = filter.upto.unwrap_or(head);
-    if filter.after.is_some() && filter.upto.is_some_and(|upto| upto < after) {
+    let (mut after, head) = (terms.after.unwrap_or(0), log.head().await?.position);
+    let mut upto = terms.upto.unwrap_or(head);
+    if terms.after.is_some() && terms.upto.is_some_and(|upto| upto < after) {
         return Err(Problem::parameter("upto", "must not be before after"));
     }
     upto = upto.min(head);
@@ -180,7 +208,12 @@ impl<'a> Page<'a> {
     }
 }
 
-async fn by_scan(log: &dyn EventLog, wanted: &Wanted, span: Span, limits: &Limits) -> Result<Found, Problem> {
+pub async fn by_scan(
+    log: &dyn EventLog,
+    wanted: &Wanted,
+    span: Span,
+    limits: &Limits,
+) -> Result<Found, LogError> {
     let stop = span.upto.min(span.after.saturating_add(limits.scanned));
     let mut page = Page::new(wanted, span, limits);
     let (filter, all) = (wanted.filter(), wanted.actor.is_none() && wanted.correlation.is_none());

@@ -59,20 +59,26 @@ pub fn answer(format: Format, found: Found) -> Result<Response, Problem> {
 fn ndjson(events: &[EventBody]) -> Result<Vec<u8>, Problem> {
     let mut out = Vec::new();
     for event in events {
-        let start = out.len();
-        serde_json::to_writer(&mut out, event).map_err(Problem::internal)?;
-        // A payload is as it was written; line breaks in it are between tokens.
-        for byte in &mut out[start..] {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
-        out.push(b'\n');
+        line(event, &mut out).map_err(Problem::internal)?;
     }
     Ok(out)
 }
 
-const COLUMNS: [&str; 16] = [
+/// One line of NDJSON.
+pub fn line(event: &EventBody, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, event)?;
+    // A payload is as it was written; line breaks in it are between tokens.
+    for byte in &mut out[start..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+pub const COLUMNS: [&str; 16] = [
     "position",
     "tenant",
     "kind",
@@ -101,7 +107,7 @@ fn table(events: &[EventBody]) -> Result<Vec<u8>, Problem> {
     writer.into_inner().map_err(Problem::internal)
 }
 
-fn cells(event: &EventBody) -> [String; COLUMNS.len()] {
+pub fn cells(event: &EventBody) -> [String; COLUMNS.len()] {
     [
         event.position.to_string(),
         event.tenant.clone(),
@@ -123,6 +129,6 @@ fn cells(event: &EventBody) -> [String; COLUMNS.len()] {
 }
 
 /// A spreadsheet takes a cell that starts so for a formula. Ids may.
-fn harmless(cell: String) -> String {
+pub fn harmless(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }

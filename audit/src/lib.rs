@@ -1,15 +1,17 @@
 //! The history, for auditors: streams with the state after each event and what
 //! differs between two of them, events by who and when, what caused what, and
-//! the events behind a row.
-//! Everything is read; nothing here appends.
+//! the events behind a row; and files of events with a proof of their hash. All
+//! that is appended here is who did so ([`recording`]).
 
 mod access;
 mod body;
 mod diff;
 mod events;
+pub mod export;
 mod fetch;
 mod format;
 mod index;
+pub mod recording;
 mod states;
 mod streams;
 mod tree;
@@ -21,31 +23,48 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use domain::ports::log::EventLog;
 use domain::ports::rows::RowStore;
 use replays::Engine;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 
+use export::{Exports, Requests};
+
 #[derive(Clone)]
 pub struct AuditState {
-    /// Also of what was trimmed. As it is recorded, or opened: as the events are
-    /// to be told.
+    /// Events as they are recorded and told, with what is personal sealed; also
+    /// of what was trimmed.
     pub log: Arc<dyn EventLog>,
     /// With the rows of [`projections::history`].
     pub rows: Arc<dyn RowStore>,
-    /// Knows the generations of all rows.
+    /// Knows the generations of all rows, and folds events.
     pub engine: Engine,
     pub limits: Limits,
+    /// `None` where there is no place for them.
+    pub exports: Option<Exports>,
+    requests: Arc<Requests>,
     /// One at a time of what goes through all of a history.
-    pub heavy: Arc<Semaphore>,
+    heavy: Arc<Semaphore>,
 }
 
 impl AuditState {
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(engine: Engine, log: Arc<dyn EventLog>) -> Self {
         let heavy = Arc::new(Semaphore::new(1));
-        Self { log: engine.log.clone(), rows: engine.rows.clone(), engine, limits: Limits::default(), heavy }
+        Self {
+            log,
+            rows: engine.rows.clone(),
+            engine,
+            limits: Limits::default(),
+            exports: None,
+            requests: Arc::default(),
+            heavy,
+        }
+    }
+
+    pub fn with_exports(self, exports: Exports) -> Self {
+        Self { exports: Some(exports), ..self }
     }
 }
 
@@ -76,6 +95,9 @@ pub fn router(state: AuditState) -> Router {
         .route("/v1/audit/commands/{id}", get(tree::command))
         .route("/v1/audit/causations/{event_id}", get(tree::causation))
         .route("/v1/audit/why/{projection}/{table}/{*key}", get(why::answer))
+        .route("/v1/audit/exports", post(export::routes::begin))
+        .route("/v1/audit/exports/{id}", get(export::routes::one))
+        .route("/v1/audit/exports/{id}/{file}", get(export::routes::file))
         .with_state(state)
 }
 
@@ -87,7 +109,10 @@ pub fn router(state: AuditState) -> Router {
     tree::correlation,
     tree::command,
     tree::causation,
-    why::answer
+    why::answer,
+    export::routes::begin,
+    export::routes::one,
+    export::routes::file
 ))]
 struct Doc;
 

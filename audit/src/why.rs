@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use daybook_http::{Json, Kind, Path, Problem, Query as Parameters};
-use domain::TenantId;
 use domain::decide::Rejection;
-use domain::ports::log::LogError;
+use domain::ports::log::{EventLog, LogError, ReadFilter};
 use domain::ports::rows::{GenerationId, ModelId, Query, RowKey, RowsError, Source};
 use domain::replay::FIRST;
+use domain::{RecordedEvent, TenantId};
 use projections::{ModelError, instantiate, versions};
 use replays::compare::{ExplainError, Part, RowName, Traced, trace};
 use replays::engine::At;
@@ -124,8 +124,13 @@ struct Shown {
 }
 
 /// Looks at the row and folds the history of its tenant again, up to where the
-/// row is.
-pub async fn why(engine: &Engine, tenant: &TenantId, ask: &Ask) -> Result<Why, WhyError> {
+/// row is. Events are told from `recorded`, as they can be proved.
+pub async fn why(
+    engine: &Engine,
+    recorded: &dyn EventLog,
+    tenant: &TenantId,
+    ask: &Ask,
+) -> Result<Why, WhyError> {
     let shown = match ask.at {
         None => now(engine, tenant, ask).await?,
         Some(at) => then(engine, ask, engine.position_at(at).await?).await?,
@@ -159,7 +164,7 @@ pub async fn why(engine: &Engine, tenant: &TenantId, ask: &Ask) -> Result<Why, W
         (false, _) => (shown.row, None),
     };
     let next = (traced.events.len() == ask.limit).then(|| traced.events.last().map(|e| e.position)).flatten();
-    let events = traced.events.into_iter().map(|event| {
+    let events = as_recorded(recorded, &traced.events).await?.into_iter().map(|event| {
         let proof = format!("/v1/audit/proofs/{}", event.position);
         EventBody::new(event).map(|event| Behind { event, proof })
     });
@@ -188,6 +193,24 @@ pub async fn why(engine: &Engine, tenant: &TenantId, ask: &Ask) -> Result<Why, W
         events,
         next,
     })
+}
+
+/// The same events, with what is personal sealed.
+async fn as_recorded(log: &dyn EventLog, events: &[RecordedEvent]) -> Result<Vec<RecordedEvent>, WhyError> {
+    let mut found: Vec<RecordedEvent> = Vec::with_capacity(events.len());
+    while let Some(next) = events.get(found.len()) {
+        let rest = &events[found.len()..];
+        let run =
+            rest.iter().zip(next.position..).take_while(|(event, position)| event.position == *position);
+        let run = run.count();
+        let page = log.read(next.position - 1, run, &ReadFilter::default()).await?;
+        let same = page.events.iter().zip(rest).all(|(a, b)| a.position == b.position && a.leaf == b.leaf);
+        if page.events.is_empty() || !same {
+            return Err(WhyError::Broken(format!("position {} was read differently twice", next.position)));
+        }
+        found.extend(page.events);
+    }
+    Ok(found)
 }
 
 async fn now(engine: &Engine, tenant: &TenantId, ask: &Ask) -> Result<Shown, WhyError> {
@@ -285,7 +308,7 @@ pub async fn answer(
     }
     let ask = Ask { projection, table, key, at, after: bounds.after.unwrap_or(0), limit };
     let _turn = state.turn()?;
-    why(&state.engine, &tenant, &ask).await.map(Json).map_err(problem)
+    why(&state.engine, &*state.log, &tenant, &ask).await.map(Json).map_err(problem)
 }
 
 fn problem(error: WhyError) -> Problem {

@@ -2,7 +2,9 @@
 //! facts in bulk: sealed segments, SQL, analysts. Fields of today's schema;
 //! older payloads are brought up to it first. A list or an object is JSON text.
 
-use crate::{api_key, band, journal_cursor, live_event, model_choice, personal, replay, tap, tenant};
+use crate::{
+    api_key, audit_trail, band, journal_cursor, live_event, model_choice, personal, replay, tap, tenant,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
@@ -162,6 +164,41 @@ static COLUMNS: &[(&str, &[Column])] = &[
     (
         replay::SKIPPED_EVENT,
         &[required("position", Integer), required("reason", Text), optional("kept_by", Json)],
+    ),
+    (
+        audit_trail::READ,
+        &[
+            required("what", Text),
+            required("count", Integer),
+            required("from", Instant),
+            required("to", Instant),
+            optional("targets", Json),
+            optional("lost", Integer),
+        ],
+    ),
+    (
+        audit_trail::DENIED,
+        &[
+            required("what", Text),
+            required("status", Integer),
+            required("count", Integer),
+            required("from", Instant),
+            required("to", Instant),
+        ],
+    ),
+    (audit_trail::QUERIED, &[required("query", Text), required("sha256", Text), optional("at", Integer)]),
+    (
+        audit_trail::EXPORTED,
+        &[
+            required("sha256", Text),
+            required("bytes", Integer),
+            required("format", Text),
+            required("events", Integer),
+            required("after", Integer),
+            required("upto", Integer),
+            required("size", Integer),
+            required("query", Json),
+        ],
     ),
     (api_key::REVOKED, &[]),
     (api_key::USED, &[]),

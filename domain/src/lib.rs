@@ -6,6 +6,7 @@
 //! ids and seeds come in as arguments ([`decide::Context`]).
 
 pub mod api_key;
+pub mod audit_trail;
 pub mod band;
 pub mod cells;
 pub mod cloud_event;

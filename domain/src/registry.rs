@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::columns::{self, ColumnType};
 use crate::envelope::{NewEvent, RecordedEvent};
 use crate::personal::Personal;
-use crate::{api_key, band, journal_cursor, live_event, model_choice, replay, tap, tenant};
+use crate::{api_key, audit_trail, band, journal_cursor, live_event, model_choice, replay, tap, tenant};
 
 /// Turns a payload of schema n into one of schema n + 1.
 pub type Upcaster = fn(Value) -> Result<Value, String>;
@@ -81,6 +81,10 @@ pub static EVENT_TYPES: &[EventType] = &[
     first(replay::PRUNED),
     first(replay::VERIFIED),
     first(replay::SKIPPED_EVENT),
+    first(audit_trail::READ),
+    first(audit_trail::DENIED),
+    first(audit_trail::QUERIED),
+    first(audit_trail::EXPORTED),
 ];
 
 /// Facts that no decision loads and nobody's reply names: what `archive trim`
@@ -274,6 +278,19 @@ mod tests {
             "api_key" => again::<api_key::Event>(event),
             "model" => again::<model_choice::Event>(event),
             "replay" => again::<replay::Event>(event),
+            "audit" => {
+                fn same<T: DeserializeOwned + Serialize>(
+                    event: &RecordedEvent,
+                ) -> Result<String, DecodeError> {
+                    decode_payload::<T>(event).map(|payload| serde_json::to_string(&payload).unwrap())
+                }
+                match &*event.event_type {
+                    audit_trail::READ => same::<audit_trail::Read>(event),
+                    audit_trail::DENIED => same::<audit_trail::Denied>(event),
+                    audit_trail::QUERIED => same::<audit_trail::Queried>(event),
+                    _ => same::<audit_trail::Exported>(event),
+                }
+            }
             "journal" => {
                 decode_payload::<journal_cursor::Drained>(event).map(|d| json(serde_json::to_string(&d)))
             }

@@ -1,15 +1,18 @@
 //! Where commands about rows and history go: to the database itself, or to a server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use domain::decide::Rejection;
+use domain::ports::log::EventLog;
 use infra_runtime::{Config, RandomIds, SystemClock};
 use replays::{By, Engine, ReplayError};
 use reqwest_tls::header::CONTENT_TYPE;
 use reqwest_tls::{Client, Response, StatusCode};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
 use crate::wiring::{self, OpenLog, Privacy};
 
@@ -45,10 +48,25 @@ impl Server {
 
     /// The answer as it is sent.
     pub async fn text(&self, path: &str, query: &[(&str, String)]) -> Result<String> {
+        Ok(self.ask(path, query).await?.text().await?)
+    }
+
+    /// The answer as a new file.
+    pub async fn save(&self, path: &str, query: &[(&str, String)], file: &Path) -> Result<()> {
+        let mut answer = self.ask(path, query).await?;
+        let made = tokio::fs::File::create_new(file).await;
+        let mut to = made.with_context(|| format!("making {}", file.display()))?;
+        while let Some(part) = answer.chunk().await? {
+            to.write_all(&part).await.with_context(|| format!("writing {}", file.display()))?;
+        }
+        to.sync_all().await.with_context(|| format!("writing {}", file.display()))
+    }
+
+    async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Response> {
         let request = self.client.get(format!("{}{path}", self.url)).query(query);
         let answer = request.header("X-API-Key", &self.key).send().await?;
         match answer.status().is_success() {
-            true => Ok(answer.text().await?),
+            true => Ok(answer),
             false => Err(Self::answer(answer).await.err().unwrap_or_else(|| anyhow!("no answer"))),
         }
     }
@@ -76,6 +94,8 @@ impl Server {
 
 pub struct Direct {
     pub engine: Engine,
+    /// The whole history with what is personal sealed.
+    pub recorded: Arc<dyn EventLog>,
     pub by: By,
     pub privacy: Privacy,
     /// For the leases of what this command builds.
@@ -93,7 +113,8 @@ impl Direct {
         let owner = format!("cli-{}-{}", std::process::id(), domain::ports::clock::Ids::next(&*ids));
         let privacy = Privacy::open(config, clock.clone()).await?;
         let engine = wiring::engine(config, log.log.clone(), &privacy, &stores, clock, ids)?;
-        Ok(Self { engine, by: By::actor(super::actor()), privacy, owner, log })
+        let recorded = wiring::history(config, log.log.clone())?;
+        Ok(Self { engine, recorded, by: By::actor(super::actor()), privacy, owner, log })
     }
 
     pub async fn close(self) {
@@ -108,12 +129,18 @@ pub enum Reach {
 
 impl Reach {
     pub async fn open(flags: &ServerFlags, config: &Config) -> Result<Self> {
-        let Some(url) = &flags.server else {
-            return Ok(Self::Direct(Box::new(Direct::open(config).await?)));
-        };
+        match Self::server(flags)? {
+            Some(server) => Ok(Self::Server(server)),
+            None => Ok(Self::Direct(Box::new(Direct::open(config).await?))),
+        }
+    }
+
+    /// `None` if none is named.
+    pub fn server(flags: &ServerFlags) -> Result<Option<Server>> {
+        let Some(url) = &flags.server else { return Ok(None) };
         let Some(key) = &flags.key else { bail!("--server needs --key, or DAYBOOK_KEY") };
         let client = Client::builder().build().context("the HTTP client")?;
-        Ok(Self::Server(Server { url: url.trim_end_matches('/').into(), key: key.clone(), client }))
+        Ok(Some(Server { url: url.trim_end_matches('/').into(), key: key.clone(), client }))
     }
 
     pub async fn close(self) {

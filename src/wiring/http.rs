@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use ::audit::AuditState;
+use ::audit::export::Exports;
+use ::audit::recording::{Recorder, record_query};
 use anyhow::Result;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use commands::{BulkLimits, Services};
 use daybook_http::address::TrustedProxies;
 use daybook_http::auth::{Authenticator, Failures, KeyRing};
@@ -30,7 +33,7 @@ pub fn router(
     config: &Config,
     services: &Services,
     (state, tree): (ReadState, TreeState),
-    engine: replays::Engine,
+    (engine, exports, recorder): (replays::Engine, Exports, Arc<Recorder>),
     sql: Option<Arc<dyn Sql>>,
     ring: Arc<KeyRing>,
     health: Arc<Health>,
@@ -43,7 +46,7 @@ pub fn router(
     }
     if config.roles.has(Role::ReadApi) {
         // Auditors are told what is recorded, with personal data sealed.
-        let history = AuditState { log: tree.log.clone(), ..AuditState::new(engine.clone()) };
+        let history = AuditState::new(engine.clone(), tree.log.clone()).with_exports(exports);
         let auditing = ::audit::router(history).merge(tlog::router(tree.clone()));
         routes.api = routes.api.merge(read_api::router(state)).merge(auditing);
         parts.extend([read_api::openapi(), ::audit::openapi(), tlog::openapi()]);
@@ -60,7 +63,8 @@ pub fn router(
             parts.push(read_api::hub::openapi());
         }
         if let Some(sql) = sql {
-            routes.api = routes.api.merge(read_api::routes::sql::router(sql));
+            let recorded = from_fn_with_state(recorder.clone(), record_query);
+            routes.api = routes.api.merge(read_api::routes::sql::router(sql).route_layer(recorded));
             parts.push(read_api::routes::sql::openapi());
         }
         let document =
@@ -74,6 +78,7 @@ pub fn router(
         ring,
         clock: services.clock.clone(),
         failures: Arc::new(Failures::new(config.auth.failures_per_minute)),
+        seen: Some(recorder.seen()),
     };
     let limits = &config.limits;
     let origins = &config.http.cors_allowed_origins;

@@ -4,6 +4,7 @@ mod archive;
 pub mod audit;
 pub mod bus;
 mod columns;
+pub mod exports;
 mod http;
 mod keys;
 mod opened;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::audit::recording::Recorder;
 use anyhow::{Context, Result};
 use commands::Services;
 use daybook_http::auth::{KeyRing, parse_static};
@@ -116,7 +118,11 @@ pub async fn start(config: &Config) -> Result<Running> {
     let sql = Some(sql::served(config, &log)?);
     #[cfg(not(feature = "sql"))]
     let sql = None;
-    let router = http::router(config, &services, (state, tree), engine.clone(), sql, ring, health.clone())?;
+    let recorder = Recorder::new(log.log.clone(), services.clock.clone(), services.ids.clone());
+    tasks.working(recorder.clone().run(stop.working.clone()));
+    let exports = exports::served(config, &services)?;
+    let history = (engine.clone(), exports, recorder);
+    let router = http::router(config, &services, (state, tree), history, sql, ring, health.clone())?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("listening on {}", config.http.listen))?;

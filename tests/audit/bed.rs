@@ -10,6 +10,7 @@ use serde_json::Value;
 pub const ORIGIN: &str = "log.example/daybook";
 /// A key of an auditor of another tenant.
 pub const ELSEWHERE: &str = "elsewhere-key";
+const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Safari/604.1";
 /// More than two full tiles.
 pub const CLICKS: usize = 600;
 
@@ -53,7 +54,7 @@ impl Bed {
     pub fn import(&self, name: &str, count: usize) {
         let line = |n: usize| {
             let at = 1_331_923_247 + 60 * n;
-            format!(r#"{{"a":"Safari","c":"US","g":"{name}-{n}","u":"http://a.example/","t":{at}}}"#)
+            format!(r#"{{"a":"{PHONE}","c":"US","g":"{name}-{n}","u":"http://a.example/","t":{at}}}"#)
         };
         let file = self.own.join(format!("{name}.jsonl"));
         std::fs::write(&file, (0..count).map(line).collect::<Vec<_>>().join("\n")).unwrap();

@@ -2,6 +2,7 @@
 //! back.
 
 mod bed;
+mod exports;
 mod http;
 mod others;
 mod proofs;

@@ -85,7 +85,7 @@ impl EventLog for Endless {
 async fn a_long_stream_is_folded_in_short_pages() {
     let versions = 1_000_000;
     let log = Arc::new(Endless { versions, largest: AtomicUsize::default(), read: AtomicUsize::default() });
-    let state = AuditState::new(Engine { log: log.clone(), ..Bed::new().engine() });
+    let state = AuditState::new(Bed::new().engine(), log.clone());
     let ask = async |path: &str| {
         let principal = Principal::new(tenant("acme"), "k", &[Role::Auditor]);
         let request = Request::builder().uri(path).extension(principal).body(Body::empty()).unwrap();

@@ -133,7 +133,7 @@ async fn what_was_shown_then_is_folded_by_the_model_of_then() {
 #[tokio::test]
 async fn one_such_request_at_once() {
     let (bed, _) = tapped().await;
-    let state = AuditState::new(bed.engine());
+    let state = bed.state();
     let turn = state.turn().unwrap();
     let ask = async || bed.asked(state.clone(), "acme", Role::Auditor, ROW).await;
     let refused = ask().await;

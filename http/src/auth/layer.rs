@@ -1,8 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::ports::clock::Clock;
@@ -22,12 +22,28 @@ pub struct Authenticator {
     pub ring: Arc<KeyRing>,
     pub clock: Arc<dyn Clock>,
     pub failures: Arc<Failures>,
+    /// Is told of every request for the API.
+    pub seen: Option<Seen>,
 }
+
+/// A request for the API and how it was answered.
+pub struct Access {
+    /// `None` without a good key.
+    pub principal: Option<Principal>,
+    pub method: Method,
+    /// The route that it took, such as `/v1/bands/{id}`.
+    pub route: Option<MatchedPath>,
+    pub uri: Uri,
+    pub status: StatusCode,
+}
+
+/// What is to be done with it must be short: the answer waits for it.
+pub type Seen = Arc<dyn Fn(Access) + Send + Sync>;
 
 impl Authenticator {
     /// Throttles an address after 30 failures in a minute.
     pub fn new(ring: Arc<KeyRing>, clock: Arc<dyn Clock>) -> Self {
-        Self { ring, clock, failures: Arc::new(Failures::new(30)) }
+        Self { ring, clock, failures: Arc::new(Failures::new(30)), seen: None }
     }
 
     /// An address that failed too often can still use an issued key: those
@@ -70,11 +86,20 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 pub async fn authenticate(State(auth): State<Authenticator>, mut request: Request, next: Next) -> Response {
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let address = request.extensions().get::<ClientAddress>().map_or(unknown, |a| a.0);
-    match auth.check(request.headers(), address) {
+    let checked = auth.check(request.headers(), address);
+    let asked = auth.seen.map(|seen| {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        (seen, request.method().clone(), route, request.uri().clone(), checked.as_ref().ok().cloned())
+    });
+    let response = match checked {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
+    };
+    if let Some((seen, method, route, uri, principal)) = asked {
+        seen(Access { principal, method, route, uri, status: response.status() });
     }
+    response
 }

@@ -12,6 +12,6 @@ mod tests;
 pub use domain::api_key::Role;
 pub use failures::Failures;
 pub use key::{InvalidKey, NewKey, StaticKey, parse_static};
-pub use layer::{Authenticator, authenticate};
+pub use layer::{Access, Authenticator, Seen, authenticate};
 pub use principal::Principal;
 pub use ring::{KeyRing, KeySummary, KeyUsed, follow};

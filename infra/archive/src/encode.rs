@@ -132,7 +132,7 @@ fn footer_length(bytes: &[u8]) -> Option<usize> {
     (footer <= bytes.len()).then_some(footer)
 }
 
-fn properties() -> Result<WriterProperties, ArchiveError> {
+pub fn properties() -> Result<WriterProperties, ArchiveError> {
     let column = |name: &str| ColumnPath::from(name);
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
@@ -161,6 +161,6 @@ fn properties() -> Result<WriterProperties, ArchiveError> {
     Ok(properties.build())
 }
 
-fn unwritable(error: ParquetError) -> ArchiveError {
-    ArchiveError::Log(format!("a segment cannot be written: {error}"))
+pub fn unwritable(error: ParquetError) -> ArchiveError {
+    ArchiveError::Log(format!("a file cannot be written: {error}"))
 }

@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod export;
 mod file;
 mod history;
 pub mod manifest;
@@ -27,6 +28,7 @@ mod trim;
 mod verify;
 
 pub use decode::Events;
+pub use export::EventFile;
 pub use file::SegmentFile;
 pub use history::{EventScan, SealedHistory};
 pub use open::{OpenError, Patience, S3Settings};

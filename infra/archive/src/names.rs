@@ -9,6 +9,11 @@ pub const NEWEST: &str = "manifest/newest";
 pub const MANIFESTS: &str = "manifest";
 pub const SEGMENTS: &str = "log";
 
+/// What somebody asked for, beside what is sealed.
+pub fn export(name: &str) -> String {
+    format!("exports/{name}")
+}
+
 /// `log/band.tapped/0000000000000001-0000000000001000.parquet`
 pub fn segment(event_type: &str, first: u64, last: u64) -> String {
     format!("{SEGMENTS}/{event_type}/{first:0DIGITS$}-{last:0DIGITS$}.parquet")

@@ -1,5 +1,6 @@
 //! `daybook audit`: proofs, and history checked without trusting who keeps it.
 
+mod export;
 mod keys;
 mod prove;
 mod verify;
@@ -38,6 +39,10 @@ enum What {
     Watch(watch::Watch),
     /// The events behind a row of a read model, now or then: exit code 4 if they don't make it what it is
     Why(why::Why),
+    /// Write events into a file, with a proof of what is in it
+    Export(export::Export),
+    /// Check an export, offline: exit code 0 holds, 4 does not
+    CheckExport(export::CheckExport),
 }
 
 pub async fn run(args: Audit, config: &Config, out: &mut Output) -> Result<u8> {
@@ -49,6 +54,8 @@ pub async fn run(args: Audit, config: &Config, out: &mut Output) -> Result<u8> {
         What::Check(args) => prove::check(args, out),
         What::Watch(args) => watch::run(args, out).await,
         What::Why(args) => why::run(args, config, out).await,
+        What::Export(args) => export::export(args, config, out).await,
+        What::CheckExport(args) => export::check(args, out),
     }
 }
 

@@ -74,7 +74,8 @@ pub async fn prove(args: Prove, config: &Config, out: &mut Output) -> Result<u8>
     Ok(exit::OK)
 }
 
-async fn make(position: u64, config: &Config, log: &OpenLog) -> Result<Option<String>> {
+/// `None` if there is no such event.
+pub async fn make(position: u64, config: &Config, log: &OpenLog) -> Result<Option<String>> {
     let Some(index) = position.checked_sub(1) else { return Ok(None) };
     let events = wiring::history(config, log.log.clone())?;
     let page = events.read(index, 1, &ReadFilter::default()).await?;

@@ -64,7 +64,7 @@ async fn told(reach: &Reach, args: &Why) -> Result<Option<String>> {
             let (projection, table) = (args.projection.clone(), args.table.clone());
             let (key, limit) = (args.row.clone(), args.limit.clamp(1, MAX_LIMIT));
             let ask = Ask { projection, table, key, at, after: args.after, limit };
-            match why(&direct.engine, &tenant, &ask).await {
+            match why(&direct.engine, &*direct.recorded, &tenant, &ask).await {
                 Ok(why) => Ok(Some(serde_json::to_string(&why)?)),
                 Err(WhyError::NoRow | WhyError::NoTable(_) | WhyError::Rows(RowsError::UnknownTable(_))) => {
                     Ok(None)
