@@ -20,6 +20,8 @@ mod tiles;
 pub mod witness;
 
 #[cfg(test)]
+mod mangled;
+#[cfg(test)]
 mod testing;
 
 pub use checkpoint::{Checkpoint, Cosigned, Opened, Trust};
