@@ -1,13 +1,16 @@
 //! `daybook archive`: sealed history for people at a terminal.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use domain::TenantId;
+use domain::ports::clock::Clock;
 use domain::ports::log::ReadFilter;
+use domain::ports::tree::{SignedCheckpoint, frontier_at};
 use infra_archive::manifest::{Manifest, Segment};
 use infra_archive::{ArchiveStore, EventScan};
 use infra_runtime::{Config, SystemClock};
 use jiff::Timestamp;
+use proofs::Checkpoint;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -236,7 +239,12 @@ pub async fn restore(args: Restore, config: &Config, out: &mut Output) -> Result
     let to = (&*log.log, &*log.keeping);
     let through = manifest.through;
     let progress = |position| tracing::info!(position, through, "restored");
-    let done = infra_archive::restore(&store, &manifest, to, until, progress).await;
+    let done = async {
+        let done = infra_archive::restore(&store, &manifest, to, until, progress).await?;
+        keep_signed(&manifest, done.through, &log).await?;
+        anyhow::Ok(done)
+    };
+    let done = done.await;
     log.close().await;
     let done = done?;
     out.line(&if out.json {
@@ -245,6 +253,22 @@ pub async fn restore(args: Restore, config: &Config, out: &mut Output) -> Result
         format!("restored {} events; the log ends at position {}", done.events, done.through)
     })?;
     Ok(exit::OK)
+}
+
+/// What was signed stays signed: proofs can be made without the signer's key,
+/// and whoever signs next has to go on from there.
+async fn keep_signed(manifest: &Manifest, through: u64, log: &OpenLog) -> Result<()> {
+    let Some(note) = &manifest.checkpoint else { return Ok(()) };
+    let Checkpoint { origin, size, root } = Checkpoint::peek(note.as_bytes()).context("its checkpoint")?;
+    if size > through {
+        return Ok(());
+    }
+    if frontier_at(&*log.tree, size).await?.root() != root {
+        bail!("what was restored is not what {origin} has signed up to position {size}");
+    }
+    let (note, signed_at) = (note.clone(), SystemClock.now());
+    log.tree.keep_checkpoint(&SignedCheckpoint { origin, size, root, note, signed_at }).await?;
+    Ok(())
 }
 
 async fn needed(store: &ArchiveStore) -> Result<Manifest> {
