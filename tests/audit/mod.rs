@@ -1,10 +1,12 @@
 //! History checked from outside: proofs, and what was changed behind the log's
 //! back.
 
+mod access;
 mod bed;
 mod exports;
 mod http;
 mod others;
 mod proofs;
 mod tamper;
+mod walk;
 mod watch;

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::recording::{Recorder, record_query};
 
+// Not of the API's document.
+const READ: &str = "/v1/audit/x";
+const SQL: &str = "/v1/sql";
 const KEYS: &str = "auditor-key:acme:auditor,reader-key:acme:reader";
 
 /// Stands still until it is moved.
@@ -46,7 +49,7 @@ impl Watched {
         let asked = Arc::<AtomicI64>::default();
         let count = asked.clone();
         let sql = axum::Router::new().route(
-            "/v1/sql",
+            SQL,
             post(move |principal: Principal, body: String| async move {
                 principal.require(Role::Auditor)?;
                 count.fetch_add(1, Ordering::Relaxed);
@@ -212,8 +215,8 @@ async fn a_log_that_is_away_costs_no_record() {
     let (clock, gate) = (Arc::<Hand>::default(), Arc::new(Away::new()));
     let recorder = Recorder::new(gate.clone(), clock.clone(), Arc::new(Counting::default()));
     let seen = recorder.seen();
-    let router = axum::Router::new().route("/v1/audit/x", axum::routing::get(|| async { StatusCode::OK }));
-    let sql = axum::Router::new().route("/v1/sql", post(|| async { "answered" }));
+    let router = axum::Router::new().route(READ, axum::routing::get(|| async { StatusCode::OK }));
+    let sql = axum::Router::new().route(SQL, post(|| async { "answered" }));
     let sql = sql.route_layer(from_fn_with_state(recorder.clone(), record_query));
     let (ring, _) = KeyRing::new(parse_static(KEYS, &tenant("acme")).unwrap());
     let auth = Authenticator { seen: Some(seen), ..Authenticator::new(ring, clock.clone()) };
@@ -225,12 +228,12 @@ async fn a_log_that_is_away_costs_no_record() {
         router.clone().oneshot(request.body(body).unwrap()).await.unwrap().status().as_u16()
     };
     gate.away.store(1, Ordering::Relaxed);
-    assert_eq!(ask("GET", "/v1/audit/x").await, 200);
+    assert_eq!(ask("GET", READ).await, 200);
     recorder.record(true).await;
-    assert_eq!(ask("POST", "/v1/sql").await, 503, "nothing is answered that was not recorded");
+    assert_eq!(ask("POST", SQL).await, 503, "nothing is answered that was not recorded");
     assert_eq!(gate.log.head().await.unwrap().position, 0);
     gate.away.store(0, Ordering::Relaxed);
-    assert_eq!(ask("GET", "/v1/audit/x").await, 200);
+    assert_eq!(ask("GET", READ).await, 200);
     // Told to stop, it records what is left.
     let stop = CancellationToken::new();
     stop.cancel();
