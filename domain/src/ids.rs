@@ -85,11 +85,29 @@ pub fn check_id(id: &str) -> Result<(), InvalidId> {
     if matches!(id, "." | ".." | "-") {
         return Err(InvalidId::Reserved);
     }
-    match id.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._~:@!$*+=,;()".contains(*c)) {
-        Some(c) => Err(InvalidId::Character(c)),
+    match id.bytes().position(|b| !IN_IDS[usize::from(b)]) {
+        // Everything before it is ASCII, so a character begins there.
+        Some(at) => Err(InvalidId::Character(id[at..].chars().next().unwrap_or_default())),
         None => Ok(()),
     }
 }
+
+/// Bytes that an id may have. Looked up for every id of every fact of a replay.
+static IN_IDS: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let marks = b"-._~:@!$*+=,;()";
+    let mut i = 0;
+    while i < marks.len() {
+        allowed[marks[i] as usize] = true;
+        i += 1;
+    }
+    let mut b = 0;
+    while b < 128_u8 {
+        allowed[b as usize] |= b.is_ascii_alphanumeric();
+        b += 1;
+    }
+    allowed
+};
 
 /// One stream of the log: the history of one aggregate or of one source of
 /// facts. `kind` is a stable word from code (`event`, `band`, `taps`, …).

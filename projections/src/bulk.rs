@@ -6,9 +6,12 @@
 //! as columns, keeps numbers in memory and makes rows only at the end. Both
 //! ways must end in the same rows; a property test compares them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use domain::RecordedEvent;
 use domain::ports::archive::ArchiveError;
+use domain::ports::log::EventLog;
 use domain::ports::rows::TableChanges;
 
 use crate::projection::ApplyError;
@@ -140,6 +143,10 @@ pub trait Sealed: Send + Sync {
 
     /// The facts of a type at the positions up to `through`, which is sealed.
     async fn read(&self, wants: Wants, through: u64) -> Result<Box<dyn Batches>, ArchiveError>;
+
+    /// The same history event by event. It has those of one type together, so
+    /// a few among millions are found without reading all.
+    fn events(&self) -> Arc<dyn EventLog>;
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

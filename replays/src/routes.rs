@@ -2,12 +2,13 @@
 
 mod bodies;
 mod caller;
+mod differences;
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use daybook_http::auth::Role;
@@ -16,7 +17,7 @@ use domain::TenantId;
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use crate::compare::{Comparison, MAX_TOP};
+use crate::compare::{Comparison, MAX_TOP, RowDifference};
 use crate::comparing::Ask;
 use crate::decisions::Decided;
 use crate::engine::{At, Engine};
@@ -154,14 +155,27 @@ fn wait(seconds: Option<u32>) -> Result<Duration, Problem> {
 
 /// Say what a generation would change, both read at one position. Rows are told
 /// of the key's own tenant; of others it says how many differ. If it takes
-/// longer than a request may, the status tells what came of it.
-#[utoipa::path(post, path = "/v1/replays/{projection}/compare", tag = "Replays", params(("projection" = String, Path), Headers), request_body = Compare, responses((status = 200, body = Comparison)))]
+/// longer than a request may, the status tells what came of it. Asked for
+/// `application/x-ndjson` it tells every row that differs in a line, then
+/// `{"comparison": …}` or, if it broke off, `{"problem": …}`.
+#[utoipa::path(
+    post,
+    path = "/v1/replays/{projection}/compare",
+    tag = "Replays",
+    params(("projection" = String, Path), Headers),
+    request_body = Compare,
+    responses((status = 200, content(
+        (Comparison = "application/json"),
+        (RowDifference = "application/x-ndjson"),
+    ))),
+)]
 async fn compare(
     State(engine): State<Engine>,
     Path(projection): Path<String>,
+    headers: HeaderMap,
     caller: Caller,
     body: JsonBody<Compare>,
-) -> Result<Json<Comparison>, Problem> {
+) -> Result<Response, Problem> {
     let tenant = caller.may_see();
     let by = caller.without_key()?;
     let Compare { generation, against, top, explain, wait_seconds } = body.value;
@@ -170,10 +184,18 @@ async fn compare(
         return Err(Problem::field("/top", format!("must be at most {MAX_TOP}")));
     }
     let wait = wait(wait_seconds)?;
-    let ask = Ask { generation, against, top, explain, lines: None, wait, tenant };
+    let mut ask = Ask { generation, against, top, explain, lines: None, wait, tenant };
+    let every = differences::wanted(&headers).then(differences::lines);
+    let every = every.map(|(lines, taken)| {
+        ask.lines = Some(Box::new(lines));
+        taken
+    });
     // Goes on if the client leaves, so that no generation stays held.
     let running = tokio::spawn(async move { engine.compare(&projection, ask, &by).await });
-    Ok(Json(running.await.map_err(Problem::internal)?.map_err(problem)?))
+    match every {
+        Some(taken) => differences::answer(running, taken).await,
+        None => Ok(Json(running.await.map_err(Problem::internal)?.map_err(problem)?).into_response()),
+    }
 }
 
 /// Make a generation live, once it reflects all that the log holds now. A

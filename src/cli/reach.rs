@@ -1,5 +1,6 @@
 //! Where commands about rows and history go: to the database itself, or to a server.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use domain::decide::Rejection;
 use domain::ports::log::EventLog;
 use infra_runtime::{Config, RandomIds, SystemClock};
 use replays::{By, Engine, ReplayError};
-use reqwest_tls::header::CONTENT_TYPE;
+use reqwest_tls::header::{ACCEPT, CONTENT_TYPE};
 use reqwest_tls::{Client, Response, StatusCode};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -76,6 +77,28 @@ impl Server {
         let request = request.header("Idempotency-Key", format!("cli-{}", uuid::Uuid::now_v7()));
         let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         Self::answer(request.send().await?).await
+    }
+
+    /// Writes every line of the answer but the last, which it returns.
+    pub async fn post_for_lines(&self, path: &str, body: &Value, to: &mut impl Write) -> Result<Value> {
+        let request = self.client.post(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
+        let request = request.header(ACCEPT, "application/x-ndjson").header(CONTENT_TYPE, "application/json");
+        let mut response = request.body(body.to_string()).send().await?;
+        if !response.status().is_success() {
+            return Self::answer(response).await;
+        }
+        // What may be the last line is held back.
+        let mut held = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            held.extend_from_slice(&chunk);
+            let whole = held.iter().rposition(|b| *b == b'\n').unwrap_or_default();
+            if let Some(before) = held[..whole].iter().rposition(|b| *b == b'\n') {
+                to.write_all(&held[..=before])?;
+                held.drain(..=before);
+            }
+        }
+        to.flush()?;
+        serde_json::from_slice(&held).context("the answer broke off")
     }
 
     async fn answer(response: Response) -> Result<Value> {

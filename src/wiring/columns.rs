@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ports::archive::ArchiveError;
+use domain::ports::log::EventLog;
 use infra_archive::arrow_array::cast::AsArray;
 use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch};
-use infra_archive::{ArchiveStore, Chunks, Scan, positions};
-use privacy::Keyring;
+use infra_archive::{ArchiveStore, Chunks, Scan, SealedHistory, positions};
+use privacy::{Keyring, OpenedLog};
 use projections::bulk::{Batches, Columns, Extent, Sealed, Texts, Wants};
+use replays::history;
 
 use super::opened;
 
@@ -48,6 +50,11 @@ impl Sealed for ArchiveColumns {
         let scan = Scan::new(&[wants.event_type], &names).dictionaries().in_background();
         let chunks = self.archive.scan(&manifest, &scan);
         Ok(Box::new(Reader { chunks, wants, members, keys, through, ended: false }))
+    }
+
+    fn events(&self) -> Arc<dyn EventLog> {
+        let sealed = history::Sealed(Arc::new(SealedHistory::new(self.archive.clone())));
+        Arc::new(OpenedLog::new(Arc::new(sealed), self.keys.clone(), true))
     }
 }
 

@@ -147,6 +147,17 @@ async fn a_server_tells_a_key_the_rows_of_its_own_tenant() {
     let found = run(data, &[&COMPARE[..], &over, &["--html", "page"]].concat(), 4);
     assert_eq!(total(&found, "summary", "taps")["difference"], -4, "{found}");
     assert!(std::fs::read_to_string(data.join("page")).unwrap().contains("rows of other tenants differ"));
-    run(data, &[&COMPARE[..], &over, &["--ndjson", "all"]].concat(), 1);
+    let told = run(data, &[&COMPARE[..], &over, &["--ndjson", "all"]].concat(), 4);
+    assert_eq!((&told["tables"], &told["rows"]), (&found["tables"], &found["rows"]));
+    let lines = std::fs::read_to_string(data.join("all")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let own = ["added", "removed", "changed"].map(|n| found[n].as_u64().unwrap()).iter().sum::<u64>();
+    assert_eq!(lines.len() as u64, own);
+    assert!(lines.iter().all(|l| l["tenant"] == "default"), "{lines:?}");
+    let live = found["old"]["generation"].to_string();
+    let itself = [&COMPARE[..], &[&live, "--against", &live], &over, &["--ndjson", "none"]].concat();
+    assert_eq!(run(data, &itself, 0)["same"], true);
+    assert_eq!(std::fs::read_to_string(data.join("none")).unwrap(), "");
+    run(data, &[&COMPARE[..], &["9"], &over, &["--ndjson", "none"]].concat(), 3);
     server.stop().unwrap();
 }

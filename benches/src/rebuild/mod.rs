@@ -15,6 +15,7 @@ use daybook::wiring::ArchiveColumns;
 use domain::ports::log::EventLog;
 use domain::ports::rows::{Generations, RowStore};
 use infra_rows::{PostgresRows, SqliteRows};
+use privacy::{Keyring, NoKeys};
 use projections::Projection;
 use projections::board::Board;
 use projections::bulk::Sealed;
@@ -161,7 +162,8 @@ impl Stores {
     async fn of(prepared: &Prepared, way: Way, file: &std::path::Path) -> Result<Self> {
         let sealed: Option<Arc<dyn Sealed>> = match way {
             Way::ArchiveToSqlite | Way::ArchiveToPostgres => {
-                Some(Arc::new(ArchiveColumns(prepared.archive.clone())))
+                let keys = Arc::new(Keyring::new(Arc::new(NoKeys)));
+                Some(Arc::new(ArchiveColumns { archive: prepared.archive.clone(), keys }))
             }
             Way::Sqlite | Way::Postgres => None,
         };

@@ -269,12 +269,14 @@ impl FromColumns<'_> {
         let as_columns = |t: &&str| wants.iter().any(|w| w.event_type == *t);
         let types = self.projection.event_types().iter().copied().filter(|t| !as_columns(t));
         let filter = ReadFilter::types(types);
-        let (mut position, mut count) = (0, 0);
+        let Some(sealed) = &self.builder.sealed else { return Ok(0) };
+        let (log, mut position, mut count) = (sealed.events(), 0, 0);
         while position < through && !filter.event_types.is_empty() {
             if self.stop.is_cancelled() {
                 return Err(Halted::Stop);
             }
-            let mut page = self.builder.log.read(position, PAGE, &filter).await?;
+            let page = log.read(position, PAGE, &filter).await;
+            let mut page = page.map_err(|e| Halted::Unfit(e.to_string()))?;
             page.events.retain(|e| e.position <= through && !left_out.contains(e.position));
             count += page.events.len() as u64;
             let next = page.through;

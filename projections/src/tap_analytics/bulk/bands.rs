@@ -1,7 +1,5 @@
 //! What is kept by band: its taps at each event, and its history.
 
-use std::sync::Arc;
-
 use domain::ports::rows::{RowKey, RowPut};
 use models::taps::Class;
 
@@ -9,7 +7,7 @@ use super::super::NO_EVENT;
 use super::super::fold::class_index;
 use super::super::rows::{BandTaps, HISTORY_EVENTS, HISTORY_TAPS, History, PastTap, key};
 use super::counts::{instant, modes};
-use super::intern::{Column, MISSING, Names, Table};
+use super::intern::{Column, MISSING, Names, Table, latest};
 use super::shows::{Show, Shows};
 use super::taps::{BAND, MODES, Taps, WINDOW};
 use super::{Part, tenant};
@@ -38,7 +36,7 @@ struct Past {
 #[derive(Default)]
 struct Story {
     /// Shows with taps, in the order of their first.
-    events: Vec<(u32, u64)>,
+    shows: Vec<u32>,
     /// The newest by time are kept when there are twice as many as wanted.
     past: Vec<Past>,
 }
@@ -53,6 +51,11 @@ pub struct Bands {
     at_show: Table<(u32, u32), Band>,
     /// By tenant and band.
     stories: Table<(u32, u32), Story>,
+    /// By band: the show of the tap before, and where it is in `at_show`. Most
+    /// are tapped again at the same show.
+    before: Vec<(u32, u32)>,
+    /// By number in `at_show`: the band's number in `stories`.
+    story_of: Vec<u32>,
     /// Bands that tapped at both shows.
     shared: Table<(u32, u32), u64>,
     past: usize,
@@ -83,35 +86,24 @@ impl Bands {
                 class: taps.class(row),
                 mode: taps.mode(row),
             };
-            self.at_show.entry((show, band)).add(past);
-            self.remember(band, past);
-        }
-    }
-
-    fn remember(&mut self, band: u32, past: Past) {
-        let tenant = self.shows.tenant_of(past.show);
-        let story = self.stories.entry((tenant, band));
-        let before = story.past.capacity();
-        story.add(past);
-        self.past = self.past + story.past.capacity() - before;
-        if past.class != Class::Human {
-            return;
-        }
-        if let Some((_, taps)) = story.events.iter_mut().find(|(show, _)| *show == past.show) {
-            *taps += 1;
-            return;
-        }
-        if story.events.len() >= HISTORY_EVENTS {
-            return;
-        }
-        let named = |show: u32| &*self.shows.show(show).event != NO_EVENT;
-        if named(past.show) {
-            for (other, _) in story.events.iter().filter(|(other, _)| named(*other)) {
-                let pair = (*other.min(&past.show), *other.max(&past.show));
-                *self.shared.entry(pair) += 1;
+            let before = latest(&mut self.before, band);
+            if before.0 != show {
+                *before = (show, self.at_show.number((show, band)));
+            }
+            let number = before.1 as usize;
+            if self.story_of.len() == number {
+                self.story_of.push(self.stories.number((self.shows.tenant_of(show), band)));
+            }
+            let here = &mut self.at_show.values[number];
+            here.add(past);
+            let story = &mut self.stories.values[self.story_of[number] as usize];
+            let capacity = story.past.capacity();
+            story.add(past);
+            self.past = self.past + story.past.capacity() - capacity;
+            if past.class == Class::Human && here.classes[class_index(Class::Human)] == 1 {
+                story.came_to(show, &self.shows, &mut self.shared);
             }
         }
-        story.events.push((past.show, 1));
     }
 
     pub fn memory(&self) -> usize {
@@ -120,26 +112,31 @@ impl Bands {
             + self.at_show.memory()
             + self.stories.memory()
             + self.shared.memory()
+            + 8 * self.before.len()
+            + 4 * self.story_of.len()
             + self.past * size_of::<Past>()
     }
 
-    /// Every band at an event.
-    pub fn each(&self) -> impl Iterator<Item = (Show, &Band)> {
-        let keys = self.at_show.keys.iter().map(|(show, _)| self.shows.show(*show));
-        keys.zip(&self.at_show.values)
+    pub fn shows(&self) -> &[Show] {
+        self.shows.all()
+    }
+
+    /// Every band at a show, which is its number.
+    pub fn each(&self) -> impl Iterator<Item = (usize, &Band)> {
+        self.at_show.keys.iter().map(|(show, _)| *show as usize).zip(&self.at_show.values)
     }
 
     /// Pairs of events with the bands that tapped at both.
-    pub fn shared(&self) -> impl Iterator<Item = ((Show, Show), u64)> {
+    pub fn shared(&self) -> impl Iterator<Item = ((&Show, &Show), u64)> {
         let pairs = self.shared.keys.iter().map(|(a, b)| (self.shows.show(*a), self.shows.show(*b)));
         pairs.zip(self.shared.values.iter().copied())
     }
 
     pub fn band_rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
         let mut order: Vec<usize> = (0..self.at_show.keys.len()).collect();
-        order.sort_by_cached_key(|i| {
+        order.sort_unstable_by_key(|i| {
             let (show, band) = self.at_show.keys[*i];
-            (self.shows.show(show), self.bands.text(band).clone())
+            (self.shows.show(show), self.bands.text(band))
         });
         order.into_iter().map(|i| {
             let (show, band) = self.at_show.keys[i];
@@ -159,14 +156,18 @@ impl Bands {
         order.into_iter().map(|i| {
             let (of, band) = self.stories.keys[i];
             let row_key =
-                RowKey { tenant: tenant(self.shows.tenant(of))?, key: self.bands.text(band).clone() };
-            put_of(row_key, &self.history(&self.stories.values[i]))
+                RowKey { tenant: tenant(self.shows.tenant(of))?, key: self.bands.text(band).into() };
+            put_of(row_key, &self.history(band, &self.stories.values[i]))
         })
     }
 
-    fn history(&self, story: &Story) -> History {
+    fn history(&self, band: u32, story: &Story) -> History {
         let event = |show: u32| self.shows.show(show).event.to_string();
         let text = |window: u32| (window != MISSING).then(|| self.windows.text(window).to_string());
+        let taps = |show: u32| {
+            let here = self.at_show.get((show, band));
+            here.map_or(0, |b| b.classes[class_index(Class::Human)].into())
+        };
         let mut past = story.past.clone();
         newest(&mut past);
         let tap = |p: &Past| {
@@ -174,7 +175,7 @@ impl Bands {
             PastTap(p.at, p.position, event(p.show), p.class, mode, text(p.window))
         };
         History {
-            events: story.events.iter().map(|(show, taps)| (event(*show), *taps)).collect(),
+            events: story.shows.iter().map(|show| (event(*show), taps(*show))).collect(),
             last: past.iter().map(tap).collect(),
         }
     }
@@ -190,7 +191,7 @@ impl Band {
         }
     }
 
-    fn row(&self, event_id: &Arc<str>, band_id: &Arc<str>) -> Result<BandTaps, ApplyError> {
+    fn row(&self, event_id: &str, band_id: &str) -> Result<BandTaps, ApplyError> {
         Ok(BandTaps {
             event_id: event_id.to_string(),
             band_id: band_id.to_string(),
@@ -210,6 +211,20 @@ impl Story {
             newest(&mut self.past);
         }
         self.past.push(tap);
+    }
+
+    /// The first tap at a show.
+    fn came_to(&mut self, show: u32, shows: &Shows, shared: &mut Table<(u32, u32), u64>) {
+        if self.shows.len() >= HISTORY_EVENTS {
+            return;
+        }
+        let named = |show: u32| &*shows.show(show).event != NO_EVENT;
+        if named(show) {
+            for other in self.shows.iter().filter(|other| named(**other)) {
+                *shared.entry((*other.min(&show), *other.max(&show))) += 1;
+            }
+        }
+        self.shows.push(show);
     }
 }
 

@@ -145,10 +145,14 @@ impl Counts {
         taps.agents().iter().map(agent).collect()
     }
 
-    /// Adds what another fold found out about an event.
-    pub fn add_people(&mut self, show: &Show, people: &People) {
-        let number = self.shows.number(show) as usize;
-        if let Some(sum) = self.people.get_mut(number) {
+    /// The number of another fold's show.
+    pub fn number(&mut self, show: &Show) -> u32 {
+        self.shows.number(show)
+    }
+
+    /// Adds what another fold found out about a show.
+    pub fn add_people(&mut self, show: u32, people: &People) {
+        if let Some(sum) = self.people.get_mut(show as usize) {
             sum.unique_bands += people.unique_bands;
             sum.repeat_bands += people.repeat_bands;
             sum.unique_visitors += people.unique_visitors;
@@ -159,9 +163,8 @@ impl Counts {
         }
     }
 
-    /// A band's first tap at the event was then.
-    pub fn new_band(&mut self, show: &Show, first: i64) {
-        let show = self.shows.number(show);
+    /// A band's first tap at the show was then.
+    pub fn new_band(&mut self, show: u32, first: i64) {
         self.minutes.entry((show, first.div_euclid(MINUTE))).new_bands += 1;
     }
 

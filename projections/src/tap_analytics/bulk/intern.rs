@@ -1,9 +1,9 @@
 //! Small numbers for texts and for pairs of numbers.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash};
 
+use hashbrown::HashTable;
 use hashlink::DefaultHashBuilder;
 
 use crate::bulk::Texts;
@@ -13,29 +13,47 @@ pub type Map<K, V> = HashMap<K, V, DefaultHashBuilder>;
 /// The number of a missing text.
 pub const MISSING: u32 = u32::MAX;
 
-/// Numbers texts in the order in which they come.
+/// Numbers texts in the order in which they come. They lie one after the other
+/// in memory: histories have hundreds of thousands of them, looked up in no
+/// order, and what counts is how many cache lines that touches.
 #[derive(Default)]
 pub struct Names {
-    numbers: Map<Arc<str>, u32>,
-    texts: Vec<Arc<str>>,
-    bytes: usize,
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    texts: Joined,
+}
+
+#[derive(Default)]
+struct Joined {
+    bytes: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Joined {
+    fn get(&self, number: u32) -> &str {
+        let number = number as usize;
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[number]]
+    }
 }
 
 impl Names {
     pub fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
+        let Self { numbers, hasher, texts } = self;
+        let hash = hasher.hash_one(text);
+        if let Some(number) = numbers.find(hash, |n| texts.get(*n) == text) {
             return *number;
         }
-        let number = next(self.texts.len());
-        let text: Arc<str> = text.into();
-        self.bytes += text.len() + 72;
-        self.numbers.insert(text.clone(), number);
-        self.texts.push(text);
+        let number = next(texts.ends.len());
+        texts.bytes.push_str(text);
+        texts.ends.push(texts.bytes.len());
+        numbers.insert_unique(hash, number, |n| hasher.hash_one(texts.get(*n)));
         number
     }
 
-    pub fn text(&self, number: u32) -> &Arc<str> {
-        &self.texts[number as usize]
+    pub fn text(&self, number: u32) -> &str {
+        self.texts.get(number)
     }
 
     /// The number of every row's text.
@@ -44,7 +62,9 @@ impl Names {
     }
 
     pub fn memory(&self) -> usize {
-        self.bytes
+        self.texts.bytes.capacity()
+            + self.texts.ends.capacity() * size_of::<usize>()
+            + self.numbers.capacity() * 6
     }
 }
 
@@ -62,6 +82,15 @@ impl Column {
             Err(_) => self.missing,
         }
     }
+}
+
+/// What was remembered of a name the last time.
+pub fn latest(of: &mut Vec<(u32, u32)>, name: u32) -> &mut (u32, u32) {
+    let at = name as usize;
+    if of.len() <= at {
+        of.resize(at + 1, (MISSING, MISSING));
+    }
+    &mut of[at]
 }
 
 /// Values by key, numbered in the order in which they come.
@@ -91,6 +120,10 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     pub fn entry(&mut self, key: K) -> &mut V {
         let number = self.number(key);
         &mut self.values[number as usize]
+    }
+
+    pub fn get(&self, key: K) -> Option<&V> {
+        self.numbers.get(&key).map(|number| &self.values[*number as usize])
     }
 
     pub fn memory(&self) -> usize {

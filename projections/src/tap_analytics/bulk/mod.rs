@@ -102,30 +102,26 @@ impl TapBulk {
         }
     }
 
-    /// What the pass found out about events, into their counts.
+    /// What the pass found out about shows, into their counts.
     fn gather(&mut self) {
-        let mut people: BTreeMap<Show, People> = BTreeMap::new();
+        let numbers: Vec<u32> = self.bands.shows().iter().map(|s| self.counts.number(s)).collect();
+        let mut people: Vec<People> = numbers.iter().map(|_| People::default()).collect();
         for (show, band) in self.bands.each() {
             let taps = band.classes[0];
             if let Some(first) = band.first {
-                self.counts.new_band(&show, first);
+                self.counts.new_band(numbers[show], first);
             }
-            let people = people.entry(show).or_default();
-            people.unique_bands += u64::from(taps > 0);
-            people.repeat_bands += u64::from(taps > 1);
+            people[show].unique_bands += u64::from(taps > 0);
+            people[show].repeat_bands += u64::from(taps > 1);
         }
-        for show in self.visitors.each() {
-            people.entry(show).or_default().unique_visitors += 1;
-        }
-        for (show, sessions) in self.visitors.sessions() {
-            people.entry(show).or_default().sessions = Some(sessions);
-        }
-        for (show, people) in &people {
-            self.counts.add_people(show, people);
+        let seen = self.visitors.shows().iter().map(|s| self.counts.number(s)).collect::<Vec<u32>>();
+        let visitors = seen.into_iter().zip(self.visitors.people());
+        for (show, people) in numbers.into_iter().zip(people).chain(visitors) {
+            self.counts.add_people(show, &people);
         }
         for ((a, b), bands) in self.bands.shared() {
             let pair = if a.event < b.event { (a, b) } else { (b, a) };
-            *self.shared.entry(pair).or_default() += bands;
+            *self.shared.entry((pair.0.clone(), pair.1.clone())).or_default() += bands;
         }
     }
 

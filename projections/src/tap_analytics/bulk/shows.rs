@@ -18,6 +18,7 @@ pub struct Shows {
     tenants: Names,
     events: Names,
     pairs: Table<(u32, u32), ()>,
+    shows: Vec<Show>,
 }
 
 /// A batch's tenants and events in numbers.
@@ -38,15 +39,28 @@ impl Shows {
 
     pub fn number(&mut self, show: &Show) -> u32 {
         let pair = (self.tenants.number(&show.tenant), self.events.number(&show.event));
-        self.pairs.number(pair)
+        self.of(pair)
     }
 
-    pub fn show(&self, number: u32) -> Show {
-        let (tenant, event) = self.pairs.keys[number as usize];
-        Show { tenant: self.tenants.text(tenant).clone(), event: self.events.text(event).clone() }
+    fn of(&mut self, pair: (u32, u32)) -> u32 {
+        let number = self.pairs.number(pair);
+        if self.shows.len() < self.pairs.keys.len() {
+            let (tenant, event) = (self.tenants.text(pair.0).into(), self.events.text(pair.1).into());
+            self.shows.push(Show { tenant, event });
+        }
+        number
     }
 
-    pub fn tenant(&self, number: u32) -> &Arc<str> {
+    /// By number.
+    pub fn all(&self) -> &[Show] {
+        &self.shows
+    }
+
+    pub fn show(&self, number: u32) -> &Show {
+        &self.shows[number as usize]
+    }
+
+    pub fn tenant(&self, number: u32) -> &str {
         self.tenants.text(number)
     }
 
@@ -63,7 +77,7 @@ impl ShowColumn {
         if self.last.0 == pair {
             return self.last.1;
         }
-        let number = shows.pairs.number(pair);
+        let number = shows.of(pair);
         self.last = (pair, number);
         number
     }

@@ -5,7 +5,8 @@ use models::taps::Class;
 use models::taps::sessions::{self, Session, Sessions};
 
 use super::super::rows::{Seen, key};
-use super::intern::{Column, MISSING, Names, Table};
+use super::counts::People;
+use super::intern::{Column, MISSING, Names, Table, latest};
 use super::shows::{Show, Shows};
 use super::taps::{Taps, VISITOR};
 use super::{Part, tenant};
@@ -19,6 +20,9 @@ pub struct Visitors {
     visitors: Names,
     /// Visits by show and visitor; none where they are not told apart.
     seen: Table<(u32, u32), Vec<Session>>,
+    /// By visitor: the show of the tap before, and where it is in `seen`. Most
+    /// tap again at the same show.
+    before: Vec<(u32, u32)>,
     /// By show.
     figures: Table<u32, Sessions>,
     visits: usize,
@@ -39,7 +43,11 @@ impl Visitors {
             let visitor = visitors.at(taps.member(VISITOR), row);
             if visitor != MISSING && taps.class(row) == Class::Human {
                 let show = shows.at(&mut self.shows, taps, row);
-                let visits = self.seen.entry((show, visitor));
+                let before = latest(&mut self.before, visitor);
+                if before.0 != show {
+                    *before = (show, self.seen.number((show, visitor)));
+                }
+                let visits = &mut self.seen.values[before.1 as usize];
                 if let Some(gap) = gap_seconds {
                     let before = visits.capacity();
                     sessions::add(visits, taps.columns.at[row], gap, self.figures.entry(show));
@@ -50,25 +58,33 @@ impl Visitors {
     }
 
     pub fn memory(&self) -> usize {
-        self.visitors.memory() + self.seen.memory() + self.visits * size_of::<Session>()
+        self.visitors.memory()
+            + self.seen.memory()
+            + 8 * self.before.len()
+            + self.visits * size_of::<Session>()
     }
 
-    /// The event of every visitor.
-    pub fn each(&self) -> impl Iterator<Item = Show> {
-        self.seen.keys.iter().map(|(show, _)| self.shows.show(*show))
+    pub fn shows(&self) -> &[Show] {
+        self.shows.all()
     }
 
-    /// The visits of every event, in figures.
-    pub fn sessions(&self) -> impl Iterator<Item = (Show, Sessions)> {
-        let shows = self.figures.keys.iter().map(|show| self.shows.show(*show));
-        shows.zip(self.figures.values.iter().copied())
+    /// What they come to, by show.
+    pub fn people(&self) -> Vec<People> {
+        let mut people: Vec<People> = self.shows.all().iter().map(|_| People::default()).collect();
+        for (show, _) in &self.seen.keys {
+            people[*show as usize].unique_visitors += 1;
+        }
+        for (show, sessions) in self.figures.keys.iter().zip(&self.figures.values) {
+            people[*show as usize].sessions = Some(*sessions);
+        }
+        people
     }
 
     pub fn rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
         let mut order: Vec<usize> = (0..self.seen.keys.len()).collect();
-        order.sort_by_cached_key(|i| {
+        order.sort_unstable_by_key(|i| {
             let (show, visitor) = self.seen.keys[*i];
-            (self.shows.show(show), self.visitors.text(visitor).clone())
+            (self.shows.show(show), self.visitors.text(visitor))
         });
         order.into_iter().map(|i| {
             let (show, visitor) = self.seen.keys[i];
