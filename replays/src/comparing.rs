@@ -55,6 +55,11 @@ impl Engine {
             Some(number) => self.find(projection, number).await?,
             None => live.cloned().ok_or_else(|| none("live"))?,
         };
+        if new.status == GenerationStatus::Live {
+            // It would have to wait for the other one, and its readers with it.
+            let reason = format!("{} is live: compare another generation against it", new.id);
+            return Err(Rejection::State(reason).into());
+        }
         let facts = self.facts(projection).await?;
         let ends = facts.state.generations.get(&new.id.number).is_some_and(|known| known.at.is_some());
         let (mut before, mut after) = if ends {
