@@ -1,5 +1,6 @@
 //! What is done with the history, as facts: who read it, asked about it, took a
-//! copy of it, and who was refused. Nothing is decided by them.
+//! copy of it, who was refused, and which keys sign it. Nothing is decided by
+//! them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,21 @@ pub const QUERIED: &str = "audit.queried";
 /// Stream kind of these three; the id is that of the key, or [`NO_KEY`].
 pub const ACCESS: &str = "access";
 pub const NO_KEY: &str = "anonymous";
+
+/// A key signs the log from now on.
+pub const KEY_ADDED: &str = "log_key.added";
+/// A key signs no more.
+pub const KEY_RETIRED: &str = "log_key.retired";
+/// Stream kind of these two, in the system's tenant; the id is the key's.
+pub const LOG_KEY: &str = "log_key";
+
+/// Payload of `log_key.added` and `log_key.retired`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogKey {
+    pub name: String,
+    /// The public key, as auditors get it.
+    pub key: String,
+}
 
 /// Events were given out as a file.
 pub const EXPORTED: &str = "audit.exported";

@@ -200,6 +200,8 @@ static COLUMNS: &[(&str, &[Column])] = &[
             required("query", Json),
         ],
     ),
+    (audit_trail::KEY_ADDED, &[required("name", Text), required("key", Text)]),
+    (audit_trail::KEY_RETIRED, &[required("name", Text), required("key", Text)]),
     (api_key::REVOKED, &[]),
     (api_key::USED, &[]),
 ];

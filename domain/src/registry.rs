@@ -85,6 +85,8 @@ pub static EVENT_TYPES: &[EventType] = &[
     first(audit_trail::DENIED),
     first(audit_trail::QUERIED),
     first(audit_trail::EXPORTED),
+    first(audit_trail::KEY_ADDED),
+    first(audit_trail::KEY_RETIRED),
 ];
 
 /// Facts that no decision loads and nobody's reply names: what `archive trim`
@@ -278,6 +280,9 @@ mod tests {
             "api_key" => again::<api_key::Event>(event),
             "model" => again::<model_choice::Event>(event),
             "replay" => again::<replay::Event>(event),
+            "log_key" => {
+                decode_payload::<audit_trail::LogKey>(event).map(|k| json(serde_json::to_string(&k)))
+            }
             "audit" => {
                 fn same<T: DeserializeOwned + Serialize>(
                     event: &RecordedEvent,

@@ -7,6 +7,7 @@ mod columns;
 pub mod exports;
 mod http;
 mod keys;
+pub mod log_keys;
 mod opened;
 mod replaying;
 #[cfg(feature = "sql")]
@@ -105,7 +106,13 @@ pub async fn start(config: &Config) -> Result<Running> {
         tasks.working(async move { archiver.run(stop).await });
     }
     let signer = match config.roles.has(Role::Signer) {
-        true => audit::signer(config, &log, keys, services.clock.clone()),
+        true => {
+            // What an embedded server makes for itself is never another.
+            if !config.audit.signing_keys.is_empty() {
+                log_keys::added(&*log.log, &*services.ids, &keys).await?;
+            }
+            audit::signer(config, &log, keys, services.clock.clone())
+        }
         false => None,
     };
     let tree = audit::tree_state(&log, recorded, origin);

@@ -5,6 +5,7 @@ mod access;
 mod bed;
 mod exports;
 mod http;
+mod keys;
 mod others;
 mod proofs;
 mod tamper;

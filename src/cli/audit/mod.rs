@@ -47,7 +47,7 @@ enum What {
 
 pub async fn run(args: Audit, config: &Config, out: &mut Output) -> Result<u8> {
     match args.what {
-        What::Keys(args) => keys::run(args, out),
+        What::Keys(args) => keys::run(args, config, out).await,
         What::Verify(args) => verify::run(args, config, out).await,
         What::Checkpoint => prove::checkpoint(config, out).await,
         What::Prove(args) => prove::prove(args, config, out).await,
