@@ -11,3 +11,4 @@ mod faults;
 mod flow;
 mod house;
 mod import;
+mod privacy;

@@ -1,5 +1,6 @@
-//! `audit`: what proofs cost. Durable appends a second while the log keeps its
-//! Merkle tree, against the same log without one.
+//! `audit`: what proofs and privacy cost. Durable appends a second while the
+//! log keeps its Merkle tree, against the same log without one; and of taps
+//! whose personal data is sealed, against the same log with it in clear.
 
 use std::time::Duration;
 
@@ -27,6 +28,13 @@ pub struct Arguments {
     only: Option<String>,
 }
 
+/// What is switched on and off.
+#[derive(Clone, Copy)]
+enum Switch {
+    Tree,
+    Sealing,
+}
+
 pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let wanted = |store: &str| arguments.only.as_deref().is_none_or(|only| only == store);
@@ -35,29 +43,38 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
         if !wanted(store) || (store == "postgres" && arguments.postgres.is_none()) {
             continue;
         }
-        for &writers in &arguments.writers {
-            let (mut with, mut without) = (Vec::new(), Vec::new());
-            for turn in 0..2 * arguments.runs {
-                // Each goes first as often as the other.
-                let tree = (turn + turn / 2) % 2 == 0;
-                let duration = Duration::from_secs(arguments.seconds);
-                let postgres = arguments.postgres.clone();
-                let case = Case { writers, duration, postgres, unconditional: false, tree };
-                let rate = match store {
-                    "postgres" => runtime.block_on(ours::postgres(&case))?,
-                    _ => runtime.block_on(ours::sqlite(&case))?,
-                };
-                if tree { with.push(rate) } else { without.push(rate) }
+        for (switch, on, off) in [
+            (Switch::Tree, "with a tree", "without a tree"),
+            (Switch::Sealing, "of taps sealed", "in clear"),
+        ] {
+            for &writers in &arguments.writers {
+                let (mut with, mut without) = (Vec::new(), Vec::new());
+                for turn in 0..2 * arguments.runs {
+                    // Each goes first as often as the other.
+                    let first = (turn + turn / 2) % 2 == 0;
+                    let duration = Duration::from_secs(arguments.seconds);
+                    let postgres = arguments.postgres.clone();
+                    let (tree, sealed) = match switch {
+                        Switch::Tree => (first, false),
+                        Switch::Sealing => (true, first),
+                    };
+                    let case = Case { writers, duration, postgres, unconditional: false, tree, sealed };
+                    let rate = match store {
+                        "postgres" => runtime.block_on(ours::postgres(&case))?,
+                        _ => runtime.block_on(ours::sqlite(&case))?,
+                    };
+                    if first { with.push(rate) } else { without.push(rate) }
+                }
+                lines.push(Line {
+                    bench: "audit",
+                    case: format!("appends {on}, {name}, {writers} writers"),
+                    ours: median(&with),
+                    peer: off,
+                    peer_value: median(&without),
+                    unit: "events/s",
+                    runs: arguments.runs,
+                });
             }
-            lines.push(Line {
-                bench: "audit",
-                case: format!("appends with a tree, {name}, {writers} writers"),
-                ours: median(&with),
-                peer: "without a tree",
-                peer_value: median(&without),
-                unit: "events/s",
-                runs: arguments.runs,
-            });
         }
     }
     print(&lines, json);

@@ -16,8 +16,9 @@ use utoipa::OpenApi;
 pub use execute::{BulkLimits, Services};
 pub use reply::{Outcome, StoredOutcome};
 pub use routes::keys::record_uses;
+pub use routes::privacy::{Subjects, router as subjects};
 
-/// Every command's route.
+/// Every command's route but those of [`subjects`].
 pub fn router(services: Services, ring: Arc<KeyRing>) -> Router {
     Router::new()
         .merge(routes::live_events::router())
@@ -35,5 +36,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     doc.merge(routes::bulk::Doc::openapi());
     doc.merge(routes::tenant::Doc::openapi());
     doc.merge(routes::keys::Doc::openapi());
+    doc.merge(routes::privacy::Doc::openapi());
     doc
 }

@@ -3,7 +3,8 @@
 //! older payloads are brought up to it first. A list or an object is JSON text.
 
 use crate::{
-    api_key, audit_trail, band, journal_cursor, live_event, model_choice, personal, replay, tap, tenant,
+    api_key, audit_trail, band, journal_cursor, live_event, model_choice, personal, replay, subject, tap,
+    tenant,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ const TAP: &[Column] = &[
 ];
 
 const GENERATION: &[Column] = &[required("generation", Integer)];
+
+const DECIDED: &[Column] = &[required("subject", Text), required("reason", Text)];
 
 /// One line for each registered event type.
 static COLUMNS: &[(&str, &[Column])] = &[
@@ -202,6 +205,24 @@ static COLUMNS: &[(&str, &[Column])] = &[
     ),
     (audit_trail::KEY_ADDED, &[required("name", Text), required("key", Text)]),
     (audit_trail::KEY_RETIRED, &[required("name", Text), required("key", Text)]),
+    (subject::HELD, DECIDED),
+    (subject::RELEASED, DECIDED),
+    (subject::EXPORTED, &[required("subject", Text), required("facts", Integer), required("upto", Integer)]),
+    (subject::ERASING, &[required("subject", Text), required("reason", Text), required("keys", Json)]),
+    (
+        subject::ERASED,
+        &[
+            required("subject", Text),
+            required("asked", Integer),
+            required("keys", Json),
+            required("facts", Integer),
+            optional("first", Integer),
+            optional("last", Integer),
+            required("clear", Integer),
+            required("rebuilt", Json),
+            required("replies", Integer),
+        ],
+    ),
     (api_key::REVOKED, &[]),
     (api_key::USED, &[]),
 ];

@@ -6,7 +6,7 @@ use cqrs_es::{Aggregate, DomainEvent};
 
 use crate::decide::{Context, Decide, Rejection};
 use crate::registry;
-use crate::{api_key, band, live_event, model_choice, replay, tenant};
+use crate::{api_key, band, live_event, model_choice, replay, subject, tenant};
 
 async fn run<A>(
     aggregate: &mut A,
@@ -70,3 +70,4 @@ cqrs_aggregate!(tenant::Tenant, tenant::Event, tenant::Configure, tenant::KIND);
 cqrs_aggregate!(api_key::ApiKey, api_key::Event, api_key::Command, api_key::KIND);
 cqrs_aggregate!(model_choice::ModelChoice, model_choice::Event, model_choice::Define, model_choice::KIND);
 cqrs_aggregate!(replay::Replay, replay::Event, replay::Command, replay::KIND);
+cqrs_aggregate!(subject::Record, subject::Event, subject::Command, subject::KIND);

@@ -23,6 +23,7 @@ pub mod ports;
 pub mod registry;
 pub mod replay;
 pub mod secret;
+pub mod subject;
 pub mod tap;
 pub mod target_url;
 pub mod tenant;

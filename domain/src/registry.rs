@@ -14,7 +14,9 @@ use uuid::Uuid;
 use crate::columns::{self, ColumnType};
 use crate::envelope::{NewEvent, RecordedEvent};
 use crate::personal::Personal;
-use crate::{api_key, audit_trail, band, journal_cursor, live_event, model_choice, replay, tap, tenant};
+use crate::{
+    api_key, audit_trail, band, journal_cursor, live_event, model_choice, replay, subject, tap, tenant,
+};
 
 /// Turns a payload of schema n into one of schema n + 1.
 pub type Upcaster = fn(Value) -> Result<Value, String>;
@@ -87,6 +89,11 @@ pub static EVENT_TYPES: &[EventType] = &[
     first(audit_trail::EXPORTED),
     first(audit_trail::KEY_ADDED),
     first(audit_trail::KEY_RETIRED),
+    first(subject::HELD),
+    first(subject::RELEASED),
+    first(subject::EXPORTED),
+    first(subject::ERASING),
+    first(subject::ERASED),
 ];
 
 /// Facts that no decision loads and nobody's reply names: what `archive trim`
@@ -296,6 +303,7 @@ mod tests {
                     _ => same::<audit_trail::Exported>(event),
                 }
             }
+            "subject" => again::<subject::Event>(event),
             "journal" => {
                 decode_payload::<journal_cursor::Drained>(event).map(|d| json(serde_json::to_string(&d)))
             }

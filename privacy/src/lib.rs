@@ -5,6 +5,8 @@
 //! (archive, bus, SQL, restore) reads the log itself and has only what is
 //! sealed; its bytes and leaves are those that were recorded.
 
+mod eraser;
+mod facts;
 mod keyring;
 mod log;
 mod members;
@@ -12,6 +14,8 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
+pub use eraser::{Eraser, Following, Recorder, Step, Watch, load, stream_of};
+pub use facts::{Counted, Exporter};
 pub use keyring::{Keyring, NoKeys};
 pub use log::OpenedLog;
 pub use members::Members;

@@ -1,11 +1,12 @@
 //! The log as those see it who may know what is in it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::envelope::NewEvent;
 use domain::personal::Personal;
-use domain::ports::keys::KeyError;
+use domain::ports::keys::{KeyBytes, KeyError, KeyId};
 use domain::ports::log::{
     Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply,
 };
@@ -13,6 +14,9 @@ use domain::{RecordedEvent, StreamId, TenantId, registry};
 
 use crate::keyring::Keyring;
 use crate::seal::{Cut, NONCE_BYTES, Place, Sealed, Tampered, restored};
+
+/// More sealed events than this are opened on several threads.
+const ALONE: usize = 500;
 
 /// Appends sealed, reads opened. The events that it gives out don't match
 /// their leaves, which are over what is recorded: nothing that checks leaves
@@ -73,29 +77,50 @@ impl OpenedLog {
         refused
     }
 
-    async fn open(&self, events: &mut [RecordedEvent]) -> Result<(), LogError> {
-        let sealed = sealed_of(events)?;
-        if sealed.is_empty() {
-            return Ok(());
+    async fn open(&self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, LogError> {
+        let ids: Vec<KeyId> = sealed_of(&events)?.iter().map(|(_, sealed)| sealed.key()).collect();
+        if ids.is_empty() {
+            return Ok(events);
         }
-        let keys = self.keys.find(sealed.iter().map(|(_, s)| s.key()).collect()).await;
+        let few = ids.len() <= ALONE;
+        let keys = self.keys.find(ids).await;
         let keys = keys.map_err(|e: KeyError| LogError::Unavailable(e.to_string()))?;
-        let mut opened = Vec::with_capacity(sealed.len());
-        for (number, sealed) in &sealed {
-            let event = &events[*number];
-            let personal = match keys.get(&sealed.key()) {
-                Some(Some(key)) => sealed.open(key, &Place::of(event)).map_err(|e| damaged(event, e))?,
-                Some(None) => sealed.erased(),
-                None => return Err(LogError::Unavailable(format!("there is no key {}", sealed.key()))),
-            };
-            let payload = restored(&event.payload, &personal).map_err(|e| damaged(event, e))?;
-            opened.push((*number, payload));
+        if few {
+            open(&mut events, &keys)?;
+            return Ok(events);
         }
-        for (number, payload) in opened {
-            events[number].payload = payload;
+        let (keys, threads) = (Arc::new(keys), std::thread::available_parallelism().map_or(1, usize::from));
+        let (part, mut tasks) = (events.len().div_ceil(threads).max(ALONE), Vec::with_capacity(threads));
+        while !events.is_empty() {
+            let rest = events.split_off(part.min(events.len()));
+            let (mut part, keys) = (std::mem::replace(&mut events, rest), keys.clone());
+            tasks.push(tokio::task::spawn_blocking(move || open(&mut part, &keys).map(|()| part)));
         }
-        Ok(())
+        let mut opened = Vec::new();
+        for task in tasks {
+            opened.extend(task.await.map_err(|e| LogError::Unavailable(e.to_string()))??);
+        }
+        Ok(opened)
     }
+}
+
+fn open(events: &mut [RecordedEvent], keys: &HashMap<KeyId, Option<KeyBytes>>) -> Result<(), LogError> {
+    let sealed = sealed_of(events)?;
+    let mut opened = Vec::with_capacity(sealed.len());
+    for (number, sealed) in &sealed {
+        let event = &events[*number];
+        let personal = match keys.get(&sealed.key()) {
+            Some(Some(key)) => sealed.open(key, &Place::of(event)).map_err(|e| damaged(event, e))?,
+            Some(None) => sealed.erased(),
+            None => return Err(LogError::Unavailable(format!("there is no key {}", sealed.key()))),
+        };
+        let payload = restored(&event.payload, &personal).map_err(|e| damaged(event, e))?;
+        opened.push((*number, payload));
+    }
+    for (number, payload) in opened {
+        events[number].payload = payload;
+    }
+    Ok(())
 }
 
 fn marking(event_type: &str) -> Option<&'static Personal> {
@@ -145,9 +170,8 @@ impl EventLog for OpenedLog {
     }
 
     async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError> {
-        let mut page = self.inner.read(after, limit, filter).await?;
-        self.open(&mut page.events).await?;
-        Ok(page)
+        let page = self.inner.read(after, limit, filter).await?;
+        Ok(Page { events: self.open(page.events).await?, ..page })
     }
 
     async fn read_stream(
@@ -156,15 +180,12 @@ impl EventLog for OpenedLog {
         from_version: u64,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
-        let mut events = self.inner.read_stream(stream, from_version, limit).await?;
-        self.open(&mut events).await?;
-        Ok(events)
+        self.open(self.inner.read_stream(stream, from_version, limit).await?).await
     }
 
     async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
-        let mut last = self.inner.last(stream).await?;
-        self.open(last.as_mut_slice()).await?;
-        Ok(last)
+        let last = self.inner.last(stream).await?;
+        Ok(self.open(last.into_iter().collect()).await?.pop())
     }
 
     async fn stored_reply(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredReply>, LogError> {

@@ -181,6 +181,22 @@ async fn the_log_holds_it_sealed_and_readers_see_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_page_is_opened_in_its_order() {
+    let bed = bed();
+    let taps = (0..3_000).map(|n| match n % 7 {
+        0 => event("tenant.configured", r#"{"urls":{}}"#),
+        _ => tapped(&format!("b{}", n % 50), &format!("Agent/{n}")),
+    });
+    bed.log.append(vec![append(taps.collect())]).await[0].as_ref().unwrap();
+    let page = bed.log.read(0, 10_000, &ReadFilter::default()).await.unwrap();
+    assert_eq!((page.events.len(), page.through), (3_000, 3_000));
+    for (n, event) in page.events.iter().enumerate() {
+        assert_eq!(event.position, n as u64 + 1);
+        assert!(n % 7 == 0 || agent(event) == Some(format!("Agent/{n}").into()), "{}", event.payload);
+    }
+}
+
 #[tokio::test]
 async fn a_destroyed_key_reads_as_erased_at_once_and_changes_no_byte() {
     let bed = bed();

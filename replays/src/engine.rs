@@ -317,7 +317,7 @@ impl Engine {
 
     /// Of a build or verification that died before it was recorded; one that
     /// runs holds its lease.
-    async fn drop_leftover(&self, generation: &Generation) -> Result<(), ReplayError> {
+    pub async fn drop_leftover(&self, generation: &Generation) -> Result<(), ReplayError> {
         if generation.status != GenerationStatus::Building {
             return Ok(());
         }

@@ -29,6 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use commands::execute::Refusal;
 use domain::decide::Rejection;
+use domain::ports::erasure::ErasureError;
 use domain::ports::rows::RowsError;
 use infra_runtime::config::{ConfigError, Flags};
 use infra_runtime::{Config, RandomIds, SystemClock};
@@ -134,6 +135,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
             ReplayError::Model(_) | ReplayError::Rejected(Rejection::Field { .. }) => exit::USAGE,
             _ => exit::FAILED,
         };
+    }
+    if let Some(ErasureError::Refused(Rejection::Field { .. })) = error.downcast_ref() {
+        return exit::USAGE;
     }
     if error.downcast_ref::<ConfigError>().is_some() {
         exit::USAGE

@@ -22,7 +22,7 @@ pub struct ServerFlags {
     /// Ask this server instead of opening the database
     #[arg(long, value_name = "URL", env = "DAYBOOK_URL", global = true)]
     pub server: Option<String>,
-    /// A key with the role that the command needs: operator, or auditor for the history
+    /// A key with the role that the command needs: operator, auditor for the history, admin for personal data
     #[arg(long, value_name = "KEY", env = "DAYBOOK_KEY", hide_env_values = true, global = true)]
     pub key: Option<String>,
 }
@@ -138,6 +138,10 @@ impl Direct {
         let engine = wiring::engine(config, log.log.clone(), &privacy, &stores, clock, ids)?;
         let recorded = wiring::history(config, log.log.clone())?;
         Ok(Self { engine, recorded, by: By::actor(super::actor()), privacy, owner, log })
+    }
+
+    pub fn log(&self) -> &OpenLog {
+        &self.log
     }
 
     pub async fn close(self) {

@@ -8,7 +8,7 @@ use ::audit::recording::{Recorder, record_query};
 use anyhow::Result;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use commands::{BulkLimits, Services};
+use commands::{BulkLimits, Subjects};
 use daybook_http::address::TrustedProxies;
 use daybook_http::auth::{Authenticator, Failures, KeyRing};
 use daybook_http::extract::BodyLimits;
@@ -31,17 +31,19 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub fn router(
     config: &Config,
-    services: &Services,
+    subjects: &Subjects,
     (state, tree): (ReadState, TreeState),
     (engine, exports, recorder): (replays::Engine, Exports, Arc<Recorder>),
     sql: Option<Arc<dyn Sql>>,
     ring: Arc<KeyRing>,
     health: Arc<Health>,
 ) -> Result<Router> {
+    let services = &subjects.services;
     let mut routes = Routes { health: health.routes(), ..Routes::default() };
     let mut parts = Vec::new();
     if config.roles.has(Role::Commands) {
         routes.api = routes.api.merge(commands::router(services.clone(), ring.clone()));
+        routes.api = routes.api.merge(commands::subjects(subjects.clone()));
         parts.push(commands::openapi());
     }
     if config.roles.has(Role::ReadApi) {

@@ -4,6 +4,7 @@ mod archive;
 pub mod audit;
 pub mod bus;
 mod columns;
+mod erasing;
 pub mod exports;
 mod http;
 mod keys;
@@ -37,10 +38,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use archive::{archiver, open_archive, open_archive_at};
 pub use columns::ArchiveColumns;
+pub use erasing::{Journal, eraser};
 pub use keys::{Privacy, new_kek};
 pub use replaying::{engine, history, open_generations, sealed_history};
 pub use stores::{OpenLog, OpenRows, open_log, open_rows, scratch_log};
 use tasks::Tasks;
+pub use tasks::open_journal;
 
 /// A server that runs until it is told to stop.
 pub struct Running {
@@ -91,10 +94,12 @@ pub async fn start(config: &Config) -> Result<Running> {
     tasks.background(metrics.clone().upkeep());
     tasks.background(privacy.ring.clone().expire());
 
-    let hub = tasks::hub(config, &services, &*rows, &stop.working, &mut tasks).await?;
+    let taps = tasks::hub(config, &services, &*rows, &stop.working, &mut tasks).await?;
+    let hub = taps.hub;
     if config.roles.has(Role::Projector) {
         tasks::projectors(engine.clone(), &stop.working, &mut tasks);
     }
+    erasing::start(config, (&log, &privacy, &engine), taps.emptied, &stop.working, &mut tasks)?;
     if let Some(bus) = bus::connect(config)? {
         bus::start(config, bus, (&log, recorded.clone()), &rows, &board, &stop.working, &mut tasks);
     }
@@ -125,11 +130,12 @@ pub async fn start(config: &Config) -> Result<Running> {
     let sql = Some(sql::served(config, &log)?);
     #[cfg(not(feature = "sql"))]
     let sql = None;
+    let subjects = erasing::subjects(&services, &privacy, &engine);
     let recorder = Recorder::new(log.log.clone(), services.clock.clone(), services.ids.clone());
     tasks.working(recorder.clone().run(stop.working.clone()));
     let exports = exports::served(config, &services)?;
     let history = (engine.clone(), exports, recorder);
-    let router = http::router(config, &services, (state, tree), history, sql, ring, health.clone())?;
+    let router = http::router(config, &subjects, (state, tree), history, sql, ring, health.clone())?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("listening on {}", config.http.listen))?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use commands::Services;
 use domain::ports::clock::Ids;
+use domain::ports::journal::TapJournal;
 use domain::ports::rows::RowStore;
 use infra_journal::{DiskJournal, Options as JournalOptions};
 use infra_runtime::config::{HubAck, Role};
@@ -71,6 +72,25 @@ async fn finished(tasks: &mut JoinSet<()>) {
     }
 }
 
+/// The journal that lies here. Fails with [`ResourceBusy`](std::io::ErrorKind)
+/// if another process has it.
+pub fn open_journal(config: &Config) -> std::io::Result<Arc<DiskJournal>> {
+    let options = JournalOptions {
+        segment_bytes: config.hub.journal_segment_bytes,
+        max_bytes: config.hub.journal_max_bytes,
+        ..JournalOptions::default()
+    };
+    DiskJournal::open(&config.hub.journal_dir, options).map(Arc::new)
+}
+
+/// What takes taps here.
+#[derive(Default)]
+pub struct Taps {
+    pub hub: Option<Arc<Hub>>,
+    /// The journal, if it is emptied here, too.
+    pub emptied: Option<Arc<dyn TapJournal>>,
+}
+
 /// The journal, its drainer, and the hub over its table in memory. A process
 /// with only the role `drainer` empties a journal that no hub writes any more.
 pub async fn hub(
@@ -79,28 +99,25 @@ pub async fn hub(
     rows: &dyn RowStore,
     stop: &CancellationToken,
     tasks: &mut Tasks,
-) -> Result<Option<Arc<Hub>>> {
+) -> Result<Taps> {
     let (serves, drains) = (config.roles.has(Role::Hub), config.roles.has(Role::Drainer));
     if !serves && !drains {
-        return Ok(None);
+        return Ok(Taps::default());
     }
     let directory = &config.hub.journal_dir;
-    let options = JournalOptions {
-        segment_bytes: config.hub.journal_segment_bytes,
-        max_bytes: config.hub.journal_max_bytes,
-        ..JournalOptions::default()
-    };
-    let journal = DiskJournal::open(directory, options);
-    let journal = Arc::new(journal.with_context(|| format!("opening the journal {}", directory.display()))?);
+    let journal = open_journal(config);
+    let journal = journal.with_context(|| format!("opening the journal {}", directory.display()))?;
     workers::align(&*journal, &*services.log).await.context("asking the log for the journal's place")?;
+    let mut taps = Taps::default();
     if drains {
+        taps.emptied = Some(journal.clone());
         let Services { log, clock, ids, .. } = services.clone();
         let pace = DrainerConfig { per_second: config.hub.drain_per_second, ..DrainerConfig::default() };
         let drainer = Drainer::new(journal.clone(), log, clock, ids, pace);
         tasks.working(drainer.run(stop.clone()));
     }
     if !serves {
-        return Ok(None);
+        return Ok(taps);
     }
     let mut seed = hub::seed(rows).await.context("reading the hub's rows")?;
     let head = services.log.head().await?.position;
@@ -127,7 +144,8 @@ pub async fn hub(
         ids: services.ids.clone(),
         visitors,
     };
-    Ok(Some(Arc::new(Hub::new(hub_config(config)?, parts))))
+    taps.hub = Some(Arc::new(Hub::new(hub_config(config)?, parts)));
+    Ok(taps)
 }
 
 /// Before the first tap is answered the table knows what the log knows.

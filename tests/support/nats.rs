@@ -66,6 +66,11 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where its streams lie.
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
     /// Starts the server, again if need be: same port, same store.
     pub fn run(&mut self) -> Result<()> {
         let (config, log) = (self.folder.path().join("server.conf"), self.folder.path().join("log"));

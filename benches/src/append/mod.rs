@@ -48,6 +48,8 @@ pub struct Case {
     pub unconditional: bool,
     /// Whether our log keeps its Merkle tree.
     pub tree: bool,
+    /// Whether personal data is sealed on its way into our log.
+    pub sealed: bool,
 }
 
 pub fn run(arguments: Arguments, json: bool) -> Result<()> {
@@ -57,7 +59,7 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     for &writers in &arguments.writers {
         let duration = Duration::from_secs(arguments.seconds);
         let (postgres, unconditional) = (arguments.postgres.clone(), arguments.unconditional);
-        let case = Case { writers, duration, postgres, unconditional, tree: true };
+        let case = Case { writers, duration, postgres, unconditional, tree: true, sealed: false };
         let runs = arguments.runs;
         let line = |name: &str, ours: &[f64], peer, peers: &[f64]| Line {
             bench: "append",

@@ -7,8 +7,10 @@ use anyhow::{Context, Result};
 use domain::envelope::{Metadata, NewEvent};
 use domain::ports::log::{Append, EventLog, ExpectedVersion, StreamWrite};
 use domain::{StreamId, TenantId};
+use infra_keys::{Keks, LocalKek, SqliteKeys};
 use infra_log::{LogOptions, PostgresLog, SqliteLog};
 use infra_runtime::SystemClock;
+use privacy::{Keyring, OpenedLog};
 use uuid::Uuid;
 
 use super::{Case, EVENTS_PER_STREAM, PAYLOAD, measure, with_database};
@@ -34,6 +36,18 @@ fn options(case: &Case) -> LogOptions {
 }
 
 async fn run(log: Arc<dyn EventLog>, case: &Case) -> Result<f64> {
+    if !case.sealed {
+        return append(log, case).await;
+    }
+    let folder = tempfile::tempdir()?;
+    let kek = LocalKek::make(&folder.path().join("kek"))?;
+    let keks = Keks::new(Arc::new(kek), Vec::new());
+    let keys = SqliteKeys::open(&folder.path().join("keys.db"), keks, Arc::new(SystemClock)).await?;
+    let ring = Arc::new(Keyring::new(Arc::new(keys)));
+    append(Arc::new(OpenedLog::new(log, ring, true)), case).await
+}
+
+async fn append(log: Arc<dyn EventLog>, case: &Case) -> Result<f64> {
     measure(case, |number, until| append_until(log.clone(), case.unconditional, number, until)).await
 }
 

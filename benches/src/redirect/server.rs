@@ -168,6 +168,10 @@ impl TapJournal for Void {
         std::future::pending().await
     }
 
+    async fn turn(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     fn stats(&self) -> JournalStats {
         JournalStats::default()
     }

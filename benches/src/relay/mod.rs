@@ -58,7 +58,8 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     }
     if wanted("postgres") && arguments.postgres.is_some() {
         let postgres = arguments.postgres.clone();
-        let case = Case { writers: 1, duration: Duration::ZERO, postgres, unconditional: false, tree: true };
+        let (writers, duration) = (1, Duration::ZERO);
+        let case = Case { writers, duration, postgres, unconditional: false, tree: true, sealed: false };
         let found = Mutex::new(None);
         let (found, arguments) = (&found, &arguments);
         runtime.block_on(with_database(&case, |url| async move {

@@ -4,6 +4,7 @@ pub mod bands;
 pub mod bulk;
 pub mod keys;
 pub mod live_events;
+pub mod privacy;
 pub mod tenant;
 
 use daybook_http::Problem;

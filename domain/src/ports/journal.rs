@@ -119,5 +119,8 @@ pub trait TapJournal: Send + Sync {
     /// Waits until an entry at offset `from` or later is durable.
     async fn grown(&self, from: u64) -> Result<(), JournalError>;
 
+    /// Begins a new file, so that what is drained can go now.
+    async fn turn(&self) -> Result<(), JournalError>;
+
     fn stats(&self) -> JournalStats;
 }

@@ -90,7 +90,7 @@ pub enum Found {
 }
 
 /// What is kept about a key, without the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInfo {
     pub id: KeyId,
     pub made_at: Timestamp,

@@ -228,6 +228,10 @@ pub trait LogKeeping: Send + Sync {
     /// elsewhere. Returns how many. May be repeated.
     async fn trim(&self, upto: u64) -> Result<u64, LogError>;
 
+    /// Forgets the replies kept under idempotency keys whose events stand in this
+    /// stream: who repeats such a request asks anew. Returns how many.
+    async fn forget_replies(&self, stream: &StreamId) -> Result<u64, LogError>;
+
     /// Facts up to here may be gone. 0: none is.
     async fn trimmed(&self) -> Result<u64, LogError>;
 }

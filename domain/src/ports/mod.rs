@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod bus;
 pub mod clock;
+pub mod erasure;
 pub mod journal;
 pub mod keys;
 pub mod log;

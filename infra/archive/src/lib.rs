@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod erased;
 mod export;
 mod file;
 mod history;

@@ -8,6 +8,7 @@ const DIGITS: usize = 16;
 pub const NEWEST: &str = "manifest/newest";
 pub const MANIFESTS: &str = "manifest";
 pub const SEGMENTS: &str = "log";
+pub const ERASED: &str = "privacy/erased";
 
 /// What somebody asked for, beside what is sealed.
 pub fn export(name: &str) -> String {
@@ -17,6 +18,12 @@ pub fn export(name: &str) -> String {
 /// `log/band.tapped/0000000000000001-0000000000001000.parquet`
 pub fn segment(event_type: &str, first: u64, last: u64) -> String {
     format!("{SEGMENTS}/{event_type}/{first:0DIGITS$}-{last:0DIGITS$}.parquet")
+}
+
+/// By the position of the decision, and a key: a log that was set back may
+/// decide about another subject there.
+pub fn erased(position: u64, key: &str) -> String {
+    format!("{ERASED}/{position:0DIGITS$}-{key}.json")
 }
 
 pub fn manifest(number: u64) -> String {

@@ -130,6 +130,13 @@ impl TapJournal for DiskJournal {
         durable.wait_for(|next| *next > from).await.map(|_| ()).map_err(|_| JournalError::Closed)
     }
 
+    async fn turn(&self) -> Result<(), JournalError> {
+        let begun = self.queue.ask_turn().await;
+        begun.map_err(|_| JournalError::Io("no new segment could be begun".into()))?;
+        let index = self.index.clone();
+        blocking(move || index.drain(index.view().drained)).await
+    }
+
     fn stats(&self) -> JournalStats {
         let view = self.index.view();
         JournalStats {

@@ -9,6 +9,7 @@ use std::thread::ThreadId;
 
 use domain::ports::journal::{JournalEntry, JournalError};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::frame;
 
@@ -22,6 +23,8 @@ struct Pending {
     batch: Batch,
     next: u64,
     closed: bool,
+    /// Told once it has been done.
+    turn: Vec<oneshot::Sender<()>>,
 }
 
 /// Frames that are written and synced together.
@@ -41,7 +44,7 @@ impl Batch {
 impl Queue {
     pub fn new(next: u64, max_bytes: usize) -> Self {
         let batch = Batch::starting_at(next, Vec::new());
-        let pending = Mutex::new(Pending { batch, next, closed: false });
+        let pending = Mutex::new(Pending { batch, next, closed: false, turn: Vec::new() });
         Self { pending, arrived: Condvar::new(), max_bytes }
     }
 
@@ -71,11 +74,11 @@ impl Queue {
     }
 
     /// Waits for entries and takes them all, leaving `spare` to gather the
-    /// next ones in; answers the offset after them too. `None` once closed
-    /// and empty.
+    /// next ones in; answers the offset after them too. The batch is empty if
+    /// only a turn is asked for. `None` once closed and empty.
     pub fn take(&self, mut spare: Vec<u8>) -> Option<(Batch, u64)> {
         let mut pending = self.lock();
-        while pending.batch.entries == 0 {
+        while pending.batch.entries == 0 && pending.turn.is_empty() {
             if pending.closed {
                 return None;
             }
@@ -93,6 +96,19 @@ impl Queue {
         if pending.batch.entries == 0 {
             pending.batch.first = pending.next;
         }
+    }
+
+    /// Has the writer begin a new segment after what is pending.
+    pub fn ask_turn(&self) -> oneshot::Receiver<()> {
+        let (told, done) = oneshot::channel();
+        self.lock().turn.push(told);
+        self.arrived.notify_one();
+        done
+    }
+
+    /// Those who asked for a new segment before the batch was taken.
+    pub fn turns(&self) -> Vec<oneshot::Sender<()>> {
+        std::mem::take(&mut self.lock().turn)
     }
 
     pub fn close(&self) {

@@ -54,6 +54,28 @@ fn segments(path: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
+async fn what_is_drained_is_gone_after_a_turn() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = DiskJournal::open(directory.path(), Options::default()).unwrap();
+    journal.turn().await.unwrap();
+    fill(&journal, 0..5).await;
+    journal.mark_drained(3).await.unwrap();
+    journal.turn().await.unwrap();
+    assert_eq!(read_all(&journal, 3, 10).await.0.len(), 2, "what is not drained stays");
+    fill(&journal, 5..7).await;
+    journal.mark_drained(7).await.unwrap();
+    journal.turn().await.unwrap();
+    journal.turn().await.unwrap();
+    let left: Vec<u8> = segments(directory.path()).iter().flat_map(|p| fs::read(p).unwrap()).collect();
+    assert!(!left.windows(4).any(|w| w == b"band"), "nothing of a tap is left");
+    drop(journal);
+    let journal = DiskJournal::open(directory.path(), Options::default()).unwrap();
+    fill(&journal, 7..9).await;
+    let (all, next) = read_all(&journal, 7, 10).await;
+    assert_eq!((all, next), (vec![(7, entry(7)), (8, entry(8))], 9));
+}
+
+#[tokio::test]
 async fn what_was_appended_is_there_after_opening_again() {
     let directory = tempfile::tempdir().unwrap();
     let journal = DiskJournal::open(directory.path(), small()).unwrap();

@@ -44,6 +44,11 @@ impl Writer {
         let bytes = metrics::gauge!("daybook_journal_bytes");
         while let Some((batch, next)) = self.queue.take(spare) {
             let started = Instant::now();
+            if batch.entries == 0 {
+                self.turns(&mut open, next);
+                spare = batch.frames;
+                continue;
+            }
             match self.write(&mut open, &batch, next) {
                 Ok(()) => {
                     batch.outcome.settle(Ok(()));
@@ -64,6 +69,7 @@ impl Writer {
                     batch.outcome.settle(Err(error));
                 }
             }
+            self.turns(&mut open, next);
             spare = if batch.frames.capacity() > KEEP_BUFFER { Vec::new() } else { batch.frames };
         }
         if let Some(segment) = open {
@@ -96,6 +102,27 @@ impl Writer {
         self.index.extend(segment.length, next);
         *open = Some(segment);
         Ok(())
+    }
+
+    /// Begins a new segment if somebody asked for one; who is not told knows
+    /// that it failed.
+    fn turns(&self, open: &mut Option<OpenSegment>, next: u64) {
+        let asked = self.queue.turns();
+        if asked.is_empty() {
+            return;
+        }
+        if self.index.active().is_some_and(|active| active.length > 0) {
+            if let Some(segment) = open.take() {
+                close(segment);
+            }
+            match self.begin(next) {
+                Ok(segment) => *open = Some(segment),
+                Err(error) => return tracing::warn!(%error, "journal: no new segment was begun"),
+            }
+        }
+        for told in asked {
+            let _ = told.send(());
+        }
     }
 
     /// Goes on with the newest segment if it has room.

@@ -1,8 +1,8 @@
 //! Restoring and trimming, over a database.
 
 use async_trait::async_trait;
-use domain::RecordedEvent;
 use domain::ports::log::{LogError, LogKeeping, RestoreError, check_restorable};
+use domain::{RecordedEvent, StreamId};
 
 use crate::log::{DatabaseLog, Reads};
 
@@ -22,6 +22,8 @@ pub trait Keeps: Send + Sync + 'static {
     /// leaves of all of them are kept for the tree.
     async fn drop_facts(&self, after: u64, upto: u64) -> Result<u64, LogError>;
     async fn trimmed(&self) -> Result<u64, LogError>;
+    /// See `LogKeeping::forget_replies`.
+    async fn forget_replies(&self, stream: &StreamId) -> Result<u64, LogError>;
 }
 
 #[async_trait]
@@ -43,6 +45,10 @@ impl<R: Reads> LogKeeping for DatabaseLog<R> {
             after = next;
         }
         Ok(dropped)
+    }
+
+    async fn forget_replies(&self, stream: &StreamId) -> Result<u64, LogError> {
+        self.reads.forget_replies(stream).await
     }
 
     async fn trimmed(&self) -> Result<u64, LogError> {

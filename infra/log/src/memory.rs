@@ -240,6 +240,14 @@ impl LogKeeping for MemoryLog {
         Ok((state.gone.len() - before) as u64)
     }
 
+    async fn forget_replies(&self, stream: &StreamId) -> Result<u64, LogError> {
+        let mut state = self.state();
+        let before = state.replies.len();
+        let names = |stored: &StoredReply| stored.receipt.events.iter().any(|e| e.stream == *stream);
+        state.replies.retain(|(tenant, _), stored| *tenant != stream.tenant || !names(stored));
+        Ok((before - state.replies.len()) as u64)
+    }
+
     async fn trimmed(&self) -> Result<u64, LogError> {
         Ok(self.state().trimmed)
     }

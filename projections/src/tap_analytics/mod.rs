@@ -23,6 +23,7 @@ mod tests;
 #[cfg(test)]
 mod version_tests;
 
+use domain::personal::PersonalText;
 use domain::ports::rows::{ModelId, RowKey, TableSpec};
 use domain::{RecordedEvent, live_event, registry, tap};
 use models::taps::{self, Classifier, Parameters};
@@ -105,7 +106,7 @@ impl Projection for TapAnalytics {
             let event_id = keys.event_id.as_deref().unwrap_or(NO_EVENT);
             want.row(BANDS, tenant, &rows::key(event_id, &keys.band_id));
             want.row(HISTORY, tenant, &keys.band_id);
-            if let Some(visitor) = &keys.visitor {
+            if let Some(visitor) = keys.visitor() {
                 want.row(VISITORS, tenant, &rows::key(event_id, visitor));
             }
         }
@@ -134,7 +135,7 @@ impl Projection for TapAnalytics {
         match table {
             HISTORY => keys.band_id == *row.key,
             BANDS => event_id == first && keys.band_id == second,
-            VISITORS => event_id == first && keys.visitor.as_deref() == Some(second),
+            VISITORS => event_id == first && keys.visitor() == Some(second),
             SHARED => event_id == first || event_id == second,
             EVENTS => false,
             _ => event_id == first,
@@ -166,5 +167,11 @@ fn is_tap(event: &RecordedEvent) -> bool {
 struct Keys {
     band_id: String,
     event_id: Option<String>,
-    visitor: Option<String>,
+    visitor: Option<PersonalText>,
+}
+
+impl Keys {
+    fn visitor(&self) -> Option<&str> {
+        self.visitor.as_ref().and_then(PersonalText::clear)
+    }
 }

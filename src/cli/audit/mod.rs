@@ -14,6 +14,8 @@ use clap::{Args, Subcommand};
 use infra_runtime::Config;
 use proofs::{PublicKey, Trust};
 
+pub(in crate::cli) use prove::make as proof_of;
+
 use super::output::Output;
 
 #[derive(Args)]

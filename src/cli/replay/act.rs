@@ -196,7 +196,7 @@ async fn followed(
     }
     let watched = watch(reach, projection, number);
     let done = match reach {
-        Reach::Direct(direct) => with_runner(direct, projection, watched).await?,
+        Reach::Direct(direct) => with_runner(direct, Some(projection), watched).await?,
         Reach::Server(_) => watched.await?,
     };
     print::generation(projection, &done, out)?;
@@ -227,14 +227,18 @@ async fn watch(reach: &Reach, projection: &str, number: u32) -> Result<Generatio
     }
 }
 
-/// Keeps the projection's generations while something is waited for.
+/// Keeps the projection's generations, or all, while something is waited for.
 pub async fn with_runner<T>(
     direct: &Direct,
-    projection: &str,
+    projection: Option<&str>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let stop = CancellationToken::new();
-    let runner = Runner::new(direct.engine.clone(), &direct.owner).only(projection);
+    let runner = Runner::new(direct.engine.clone(), &direct.owner);
+    let runner = match projection {
+        Some(projection) => runner.only(projection),
+        None => runner,
+    };
     let running = tokio::spawn(runner.run(stop.clone()));
     let done = tokio::select! {
         done = work => done,
@@ -252,8 +256,10 @@ async fn promote(reach: &Reach, projection: &str, number: Option<u32>, wait: u32
     match reach {
         Reach::Direct(d) => {
             let wait = Duration::from_secs(wait.into());
-            with_runner(d, projection, async { Ok(d.engine.promote(projection, number, wait, &d.by).await?) })
-                .await
+            with_runner(d, Some(projection), async {
+                Ok(d.engine.promote(projection, number, wait, &d.by).await?)
+            })
+            .await
         }
         Reach::Server(_) => {
             let mut body = json!({"wait_seconds": wait});

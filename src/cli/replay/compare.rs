@@ -34,7 +34,7 @@ pub async fn compare(
         Reach::Direct(direct) => {
             ask.lines = every.map(|file| Box::new(file) as Lines);
             let comparing = async { Ok(direct.engine.compare(projection, ask, &direct.by).await?) };
-            with_runner(direct, projection, comparing).await?
+            with_runner(direct, Some(projection), comparing).await?
         }
         Reach::Server(server) => {
             let body = json!({"generation": ask.generation, "against": ask.against, "top": ask.top,

@@ -10,6 +10,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use infra_runtime::Config;
 
+pub(in crate::cli) use act::with_runner;
+
 use super::output::Output;
 use super::reach::{Reach, ServerFlags};
 

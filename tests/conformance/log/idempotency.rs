@@ -132,3 +132,25 @@ async fn keys_are_kept_for_days_and_then_forgotten_however_many() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn replies_about_a_stream_are_forgotten_and_no_others() {
+    on_each(async |bed| {
+        let log = bed.keep().await;
+        let of = |stream: &str, key: &str| with_key(one(stream, Any), key, 1);
+        let both = with_key(append(vec![write("b", Any, 2), write("a", Any, 1)]), "both", 1);
+        let batch = vec![of("a", "a1"), of("b", "b1"), both, one("a", Any), of("c", "c1")];
+        assert!(log.append(batch).await.iter().all(Result::is_ok));
+        let elsewhere = domain::StreamId::new(&tenant("other"), &stream("a").kind, "a").unwrap();
+        assert_eq!(log.forget_replies(&elsewhere).await.unwrap(), 0);
+        assert_eq!(log.forget_replies(&stream("a")).await.unwrap(), 2);
+        assert_eq!(log.forget_replies(&stream("a")).await.unwrap(), 0);
+        for (key, kept) in [("a1", false), ("both", false), ("b1", true), ("c1", true)] {
+            let reply = log.stored_reply(&tenant("acme"), key).await.unwrap();
+            assert_eq!(reply.is_some(), kept, "{key}");
+        }
+        // It is a new request then.
+        assert!(!log.append(vec![of("a", "a1")]).await[0].as_ref().unwrap().replayed);
+    })
+    .await;
+}

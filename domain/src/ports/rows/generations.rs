@@ -40,6 +40,12 @@ pub trait Generations: Send + Sync {
     /// that is not live. Does nothing if there is none.
     async fn drop_generation(&self, generation: &GenerationId) -> Result<(), RowsError>;
 
+    /// Overwrites what dropped rows left behind in the store's own files. False
+    /// if somebody reads, and it has to be asked for again.
+    async fn scrub(&self) -> Result<bool, RowsError> {
+        Ok(true)
+    }
+
     /// All rows as of one instant. How many may be open at once is limited.
     async fn snapshot(&self, generation: &GenerationId) -> Result<Box<dyn RowsSnapshot>, RowsError>;
 

@@ -1,6 +1,7 @@
 mod bed;
 mod columns;
 mod damage;
+mod erased;
 mod faults;
 mod sealing;
 mod tree;

@@ -1,9 +1,9 @@
 //! Restoring and trimming, in PostgreSQL.
 
 use async_trait::async_trait;
-use domain::RecordedEvent;
 use domain::ports::log::{LogError, RestoreError};
 use domain::registry::TRIMMABLE;
+use domain::{RecordedEvent, StreamId};
 use sqlx::{PgConnection, Row};
 
 use super::reader::PostgresReader;
@@ -41,6 +41,11 @@ const DROP: &str = "
     DELETE FROM events e WHERE e.position > $1 AND e.position <= $2 AND e.type = ANY($3)
     AND EXISTS (SELECT FROM events n WHERE n.tenant = e.tenant AND n.kind = e.kind
         AND n.stream = e.stream AND n.version > e.version)";
+
+const FORGET_REPLIES: &str = "
+    DELETE FROM idempotency AS kept WHERE tenant = $1 AND EXISTS (
+        SELECT FROM events e WHERE e.tenant = $1 AND e.kind = $2 AND e.stream = $3
+            AND e.position >= kept.first_position AND e.position < kept.first_position + kept.events)";
 
 fn failed(error: sqlx::Error) -> RestoreError {
     RestoreError::Unavailable(format!("PostgreSQL: {error}"))
@@ -88,6 +93,12 @@ impl Keeps for PostgresReader {
         let dropped = drop.execute(&mut *transaction).await.map_err(unavailable)?.rows_affected();
         transaction.commit().await.map_err(unavailable)?;
         Ok(dropped)
+    }
+
+    async fn forget_replies(&self, stream: &StreamId) -> Result<u64, LogError> {
+        let forget = sqlx::query(FORGET_REPLIES);
+        let forget = forget.bind(stream.tenant.as_str()).bind(&*stream.kind).bind(&*stream.id);
+        Ok(forget.execute(&self.pool).await.map_err(unavailable)?.rows_affected())
     }
 
     async fn trimmed(&self) -> Result<u64, LogError> {

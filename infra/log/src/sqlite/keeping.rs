@@ -1,10 +1,10 @@
 //! Restoring and trimming, in SQLite.
 
 use async_trait::async_trait;
-use domain::RecordedEvent;
 use domain::ports::log::{LogError, RestoreError};
 use domain::registry::TRIMMABLE;
 use domain::tree::TILE_WIDTH;
+use domain::{RecordedEvent, StreamId};
 use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
@@ -34,6 +34,12 @@ impl SqliteReader {
         task.await.map_err(|e| e.to_string())?
     }
 }
+
+const FORGET_REPLIES: &str = "
+    DELETE FROM idempotency AS kept WHERE tenant = ?1 AND EXISTS (
+        SELECT 1 FROM events WHERE position >= kept.first_position
+            AND position < kept.first_position + kept.events
+            AND stream_number = (SELECT number FROM streams WHERE tenant = ?1 AND kind = ?2 AND id = ?3))";
 
 fn failed(error: rusqlite::Error) -> RestoreError {
     RestoreError::Unavailable(format!("SQLite: {error}"))
@@ -113,6 +119,15 @@ impl Keeps for SqliteReader {
     async fn drop_facts(&self, after: u64, upto: u64) -> Result<u64, LogError> {
         let done = self.writing(move |connection| drop_facts(connection, after, upto)).await;
         done.unwrap_or_else(|reason| Err(LogError::Unavailable(reason)))
+    }
+
+    async fn forget_replies(&self, stream: &StreamId) -> Result<u64, LogError> {
+        let stream = stream.clone();
+        let done = self.writing(move |connection| {
+            let of = rusqlite::params![stream.tenant.as_str(), &*stream.kind, &*stream.id];
+            Ok(connection.execute(FORGET_REPLIES, of).map_err(unavailable)? as u64)
+        });
+        done.await.unwrap_or_else(|reason| Err(LogError::Unavailable(reason)))
     }
 
     async fn trimmed(&self) -> Result<u64, LogError> {

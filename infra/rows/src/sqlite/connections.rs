@@ -74,15 +74,20 @@ impl Connections {
     }
 }
 
+/// How long another process may be waited for.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
 pub fn open(path: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -32_000)?;
     // 64 MiB. Each checkpoint syncs twice, and pages changed again meanwhile
     // go into the file once.
     connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+    // Rows show data of people until they are dropped; then nothing of them stays.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }

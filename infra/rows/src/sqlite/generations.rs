@@ -8,11 +8,14 @@ use domain::ports::rows::*;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::SqliteRows;
-use super::connections::{Fault, writable};
+use super::connections::{self, Fault, writable};
 use super::registry::{self, NOW};
 use super::snapshot::SqliteSnapshot;
 use crate::sql::{self, Known};
 use crate::{check, names};
+
+/// How long readers may hold up the overwriting of what was dropped.
+const SCRUB_PATIENCE: Duration = Duration::from_millis(200);
 
 #[async_trait]
 impl Generations for SqliteRows {
@@ -50,6 +53,10 @@ impl Generations for SqliteRows {
     async fn drop_generation(&self, generation: &GenerationId) -> Result<(), RowsError> {
         let generation = generation.clone();
         self.writer.with(move |c| drop_generation(c, &generation)).await
+    }
+
+    async fn scrub(&self) -> Result<bool, RowsError> {
+        self.writer.with(scrub).await
     }
 
     async fn snapshot(&self, generation: &GenerationId) -> Result<Box<dyn RowsSnapshot>, RowsError> {
@@ -134,6 +141,15 @@ fn drop_generation(connection: &mut Connection, id: &GenerationId) -> Result<(),
     }
     forget(&tx, id)?;
     Ok(tx.commit()?)
+}
+
+/// Dropped pages are overwritten in the write-ahead log; this brings them into
+/// the file and empties that log.
+fn scrub(connection: &mut Connection) -> Result<bool, Fault> {
+    connection.busy_timeout(SCRUB_PATIENCE)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
+    connection.busy_timeout(connections::PATIENCE)?;
+    Ok(busy? == 0)
 }
 
 fn forget(tx: &Transaction<'_>, id: &GenerationId) -> Result<(), Fault> {

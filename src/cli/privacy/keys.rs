@@ -1,5 +1,6 @@
-//! `daybook privacy`: keys of personal data.
+//! `daybook privacy keys`: what wraps keys of personal data, and copies of them.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,33 +8,22 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use domain::ports::erasure::ErasedList;
 use domain::ports::keys::{KeyId, KeyKeeping, StoredKey, StoredState};
 use domain::{Subject, TenantId};
 use infra_runtime::{Config, SystemClock};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::exit;
-use super::output::Output;
+use crate::cli::exit;
+use crate::cli::output::Output;
 use crate::wiring::{self, Privacy};
 
 /// Keys in one step.
 const STEP: usize = 1_000;
 
 #[derive(Args)]
-pub struct PrivacyArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Subcommand)]
-enum What {
-    /// Keys of personal data
-    Keys(Keys),
-}
-
-#[derive(Args)]
-struct Keys {
+pub struct Keys {
     #[command(subcommand)]
     what: OfKeys,
 }
@@ -52,8 +42,7 @@ enum OfKeys {
     Import { file: PathBuf },
 }
 
-pub async fn run(args: PrivacyArgs, config: &Config, out: &mut Output) -> Result<u8> {
-    let What::Keys(Keys { what }) = args.what;
+pub async fn run(Keys { what }: Keys, config: &Config, out: &mut Output) -> Result<u8> {
     if let OfKeys::Generate { file } = &what {
         let kek = wiring::new_kek(file)?;
         say(out, &serde_json::json!({"kek": kek}), &format!("{kek} is in {}", file.display()))?;
@@ -66,7 +55,7 @@ pub async fn run(args: PrivacyArgs, config: &Config, out: &mut Output) -> Result
         OfKeys::Status => status(&*keys, out).await?,
         OfKeys::Rotate => rotate(&*keys, out).await?,
         OfKeys::Export { file } => export(&*keys, &file, out).await?,
-        OfKeys::Import { file } => import(&*keys, &file, out).await?,
+        OfKeys::Import { file } => import(&*keys, &file, &erased(config).await?, out).await?,
     }
     Ok(exit::OK)
 }
@@ -169,13 +158,29 @@ async fn export(keys: &dyn KeyKeeping, path: &Path, out: &mut Output) -> Result<
     say(out, &serde_json::json!({"exported": count}), &format!("{count} keys are in {}", path.display()))
 }
 
-async fn import(keys: &dyn KeyKeeping, path: &Path, out: &mut Output) -> Result<()> {
+/// What the archive lists as erased. A copy from before may have it.
+async fn erased(config: &Config) -> Result<HashMap<KeyId, Timestamp>> {
+    let listed = wiring::open_archive(config)?.all().await;
+    let listed = listed.context("reading from the archive which keys were erased")?;
+    Ok(listed.into_iter().flat_map(|e| e.keys.into_iter().map(move |key| (key, e.at))).collect())
+}
+
+async fn import(
+    keys: &dyn KeyKeeping,
+    path: &Path,
+    erased: &HashMap<KeyId, Timestamp>,
+    out: &mut Output,
+) -> Result<()> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let (mut step, mut changed) = (Vec::with_capacity(STEP), 0);
     for (number, line) in BufReader::new(file).lines().enumerate() {
         let read = || {
             let line: Line = serde_json::from_str(&line?)?;
-            StoredKey::try_from(line).map_err(anyhow::Error::msg)
+            let mut key = StoredKey::try_from(line).map_err(anyhow::Error::msg)?;
+            if let Some(at) = erased.get(&key.id) {
+                key.state = StoredState::Destroyed { at: *at };
+            }
+            anyhow::Ok(key)
         };
         step.push(read().with_context(|| format!("{}, line {}", path.display(), number + 1))?);
         if step.len() == STEP {
