@@ -181,6 +181,25 @@ async fn walk_on_a_server(cli: &Cli, data: &std::path::Path) {
 }
 
 #[tokio::test]
+async fn a_server_that_is_killed_in_between_goes_on_at_its_next_start() {
+    let data = tempfile::tempdir().unwrap();
+    let Some(cli) = Cli::new(data.path(), &[]) else { return };
+    let server = cli.serve();
+    prepared(&server).await;
+    let path = "/v1/privacy/subjects/band:b1/erase";
+    let asked = post(&server, daybook_tests::server::KEY, path, &json!({"reason": "asked"})).await;
+    assert_eq!(asked.0, 200, "{}", asked.1);
+    // Wherever it is at by now.
+    server.kill().unwrap();
+    let server = cli.serve();
+    let status = until_erased(&server, 1).await;
+    assert_eq!(status["certificates"][0]["facts"], TAPS, "{status}");
+    server.stop().unwrap();
+    assert!(taps(&exported(&cli, "b1")).iter().all(|t| t["visitor"] == json!({"erased": true})));
+    all_holds(&cli);
+}
+
+#[tokio::test]
 async fn the_bus_the_proofs_and_sql_have_never_had_it_in_clear() {
     let Some(nats) = Nats::start() else { return };
     let data = tempfile::tempdir().unwrap();
