@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use daybook_http::auth::{Access, Role, Seen};
@@ -40,6 +40,7 @@ const MAX_TARGET_BYTES: usize = 256;
 const MAX_QUERY_BYTES: usize = 4_096;
 const LOOK: Duration = Duration::from_secs(1);
 const HISTORY: &str = "/v1/audit/";
+const WHY: &str = "/v1/audit/why/";
 const ANONYMOUS: &str = "worker:access";
 
 /// Writes down what is done with the history.
@@ -116,7 +117,7 @@ impl Recorder {
             Some(principal) => (principal.tenant.clone(), Some(principal.key_id.clone())),
             None => (TenantId::system(), None),
         };
-        let what = format!("{} {route}", access.method);
+        let what = format!("{} {route}", method(&access.method));
         // What is refused may be anything; only what was given out is kept.
         let targets = if read { Vec::from_iter(target(&access.uri)) } else { Vec::new() };
         let now = self.clock.now();
@@ -207,10 +208,29 @@ impl Recorder {
     }
 }
 
-/// What was asked for, if that is no longer than anybody means.
-fn target(uri: &axum::http::Uri) -> Option<String> {
+/// A method may be any word of any length; others than these are one.
+fn method(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+            method.as_str()
+        }
+        _ => "other",
+    }
+}
+
+/// What was asked for, if that is no longer than anybody means. The key of a
+/// row may be personal, such as a visitor's: its digest is recorded.
+pub(crate) fn target(uri: &axum::http::Uri) -> Option<String> {
     let text = uri.path_and_query().map_or(uri.path(), |whole| whole.as_str());
-    (text.len() <= MAX_TARGET_BYTES).then(|| text.to_owned())
+    if text.len() > MAX_TARGET_BYTES {
+        return None;
+    }
+    let row = text.strip_prefix(WHY).and_then(|rest| rest.splitn(3, '/').nth(2));
+    let Some(row) = row else { return Some(text.to_owned()) };
+    let (key, query) = row.split_once('?').map_or((row, None), |(key, query)| (key, Some(query)));
+    let digest = hex::encode(&Sha256::digest(key)[..8]);
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{}sha256:{digest}{query}", &text[..text.len() - row.len()]))
 }
 
 #[derive(Deserialize)]

@@ -110,9 +110,10 @@ impl Keyring {
         if missing.is_empty() {
             return Ok(keys);
         }
+        let epoch = self.held().epoch;
         let made = self.store.live(&missing).await?;
         let made: Vec<(Owner, DataKey)> = missing.into_iter().zip(made).collect();
-        self.held().young.live.extend(made.iter().cloned());
+        self.keep(epoch, |half| half.live.extend(made.iter().cloned()));
         keys.extend(made);
         Ok(keys)
     }
@@ -128,6 +129,7 @@ impl Keyring {
         if missing.is_empty() {
             return Ok(keys);
         }
+        let epoch = self.held().epoch;
         let found = self.store.find(&missing).await?;
         let known = |(id, found): (KeyId, Found)| match found {
             Found::Key(key) => Ok((id, Some(key))),
@@ -135,9 +137,18 @@ impl Keyring {
             Found::Unknown => Err(KeyError::Unavailable(format!("there is no key {id}"))),
         };
         let found: Vec<_> = missing.into_iter().zip(found).map(known).collect::<Result<_, _>>()?;
-        self.held().young.found.extend(found.iter().cloned());
+        self.keep(epoch, |half| half.found.extend(found.iter().cloned()));
         keys.extend(found);
         Ok(keys)
+    }
+
+    /// Keeps keys that were asked for in this epoch. If one was destroyed
+    /// meanwhile it may be among them, and whoever noticed has forgotten it.
+    fn keep(&self, epoch: u64, keep: impl FnOnce(&mut Half)) {
+        let mut held = self.held();
+        if held.epoch == epoch {
+            keep(&mut held.young);
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

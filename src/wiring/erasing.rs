@@ -20,6 +20,7 @@ use privacy::{Eraser, Exporter};
 use replays::engine::At;
 use replays::{By, Engine, ReplayError, RequestKey};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::Privacy;
@@ -83,7 +84,8 @@ pub fn subjects(services: &Services, privacy: &Privacy, engine: &Engine) -> Subj
         clock: services.clock.clone(),
         ids: services.ids.clone(),
     };
-    Subjects { services: services.clone(), keys: privacy.keys.clone(), exports: Arc::new(exporter) }
+    let (exports, exporting) = (Arc::new(exporter), Arc::new(Semaphore::new(1)));
+    Subjects { services: services.clone(), keys: privacy.keys.clone(), exports, exporting }
 }
 
 /// The journal of this process, which a drainer of this process empties.
@@ -210,7 +212,10 @@ impl Rebuilds {
                 None => {
                     // There may be no room beside those that go anyway.
                     let there = engine.of(projection).await?;
-                    for old in there.iter().filter(|g| g.status == GenerationStatus::Retired) {
+                    let goes = |g: &&Generation| {
+                        matches!(g.status, GenerationStatus::Retired | GenerationStatus::Ready)
+                    };
+                    for old in there.iter().filter(goes) {
                         engine.prune(projection, Some(old.id.number), &By::actor(ACTOR)).await?;
                     }
                     let live = there.iter().find(|g| g.status == GenerationStatus::Live);

@@ -121,9 +121,14 @@ pub async fn begin(
         id,
         actor: auditor.actor(),
     };
+    state.requests.set(id, &tenant, Progress::Running(0, 0));
     // Goes on if the client leaves.
     let mut task = tokio::spawn(making.run(asked, turn));
     let ended = tokio::time::timeout(preferred_wait(&headers).unwrap_or(WAIT), &mut task).await;
+    if let Ok(Err(error)) = &ended {
+        state.requests.set(id, &tenant, Progress::Failed(BROKEN.to_owned()));
+        return Err(Problem::internal(error));
+    }
     let status = if ended.is_ok() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     let export = look(&state, &tenant, id).await?;
     if let Status::Failed = export.status {
@@ -133,6 +138,9 @@ pub async fn begin(
     let location = HeaderValue::from_str(&address).map_err(Problem::internal)?;
     Ok((status, [(header::LOCATION, location)], Json(export)).into_response())
 }
+
+/// What failed inside is for the operator.
+const BROKEN: &str = "the server could not make it; its log says why";
 
 struct Making {
     log: Arc<dyn EventLog>,
@@ -145,14 +153,11 @@ struct Making {
 
 impl Making {
     async fn run(self, asked: Asked, turn: OwnedSemaphorePermit) {
-        self.requests.set(self.id, &self.tenant, Progress::Running(0, 0));
         match self.make(&asked).await {
             Ok(()) => self.requests.done(self.id, &self.tenant),
             Err(error) => {
                 tracing::error!(id = %self.id, %error, "an export failed");
-                // What failed inside is for the operator.
-                let reason = "the server could not make it; its log says why";
-                self.requests.set(self.id, &self.tenant, Progress::Failed(reason.to_owned()));
+                self.requests.set(self.id, &self.tenant, Progress::Failed(BROKEN.to_owned()));
             }
         }
         drop(turn);

@@ -309,3 +309,26 @@ impl EventLog for Away {
         self.log.changed(after).await
     }
 }
+
+#[tokio::test]
+async fn methods_that_nobody_knows_are_one() {
+    let watched = Watched::new().await;
+    for n in 0..50 {
+        let request = Request::builder().method(format!("BREW{n}").as_str()).uri("/v1/audit/events");
+        assert_eq!(watched.send(request.body(Body::empty()).unwrap()).await.0, 401);
+    }
+    watched.recorder.record(true).await;
+    let recorded = watched.recorded().await;
+    assert_eq!(recorded.len(), 1, "{recorded:?}");
+    let denied = &recorded[0].3;
+    assert_eq!((&denied["what"], &denied["count"]), (&json!("other /v1/audit/events"), &json!(50)));
+}
+
+#[test]
+fn the_key_of_a_row_is_recorded_as_a_digest() {
+    let told = |uri: &'static str| crate::recording::target(&uri.parse().unwrap()).unwrap();
+    let row = told("/v1/audit/why/tap_analytics/visitors/show/0123?at=7");
+    assert!(row.starts_with("/v1/audit/why/tap_analytics/visitors/sha256:"), "{row}");
+    assert!(row.ends_with("?at=7") && !row.contains("show"), "{row}");
+    assert_eq!(told("/v1/audit/events?actor=key:a"), "/v1/audit/events?actor=key:a");
+}

@@ -18,6 +18,7 @@ use domain::ports::keys::{KeyError, KeyInfo, KeyStore};
 use domain::subject::{Certificate, Command, Erasing, Record, Told};
 use domain::target_url::UrlPolicy;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use utoipa::{OpenApi, ToSchema};
 
 use super::NoFields;
@@ -34,6 +35,8 @@ pub struct Subjects {
     pub services: Services,
     pub keys: Arc<dyn KeyStore>,
     pub exports: Arc<dyn Exports>,
+    /// Each goes through the tenant's whole history: one at a time.
+    pub exporting: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -184,6 +187,9 @@ async fn export_subject(
 ) -> Result<Response, Problem> {
     principal.require(Role::Admin)?;
     let subject = subject_of(id)?;
+    let _turn = subjects.exporting.try_acquire().map_err(|_| {
+        Problem::new(Kind::TooManyQueries, "Another export goes through the history.").retry_after(2)
+    })?;
     let mut text = String::new();
     let mut line = |value: serde_json::Value| {
         text.push_str(&value.to_string());

@@ -10,8 +10,6 @@ mod certificate;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Context, Decide, Decision, Rejection};
@@ -133,12 +131,6 @@ pub struct Record {
     pub exports: u64,
 }
 
-impl Record {
-    fn gone(&self) -> BTreeSet<KeyId> {
-        self.erased.iter().flat_map(|e| e.keys.iter().copied()).collect()
-    }
-}
-
 fn reasoned(reason: &str) -> Result<(), Rejection> {
     if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES || reason.chars().any(char::is_control) {
         let wrong = format!("must be 1 to {MAX_REASON_BYTES} bytes without control characters");
@@ -188,14 +180,18 @@ fn decide(record: &Record, command: Command) -> Result<Option<Event>, Rejection>
         Command::Export(exported) => Ok(Some(Event::Exported(exported))),
         Command::Erase { subject, reason, keys } => {
             reasoned(&reason)?;
-            if record.erasing.is_some() {
-                return Ok(None);
+            if let Some(Erasing { keys: going, .. }) = &record.erasing {
+                return match keys.iter().all(|key| going.contains(key)) {
+                    true => Ok(None),
+                    // What came since has another key; this erasure does not take it.
+                    false => Err(Rejection::State(
+                        "it is being erased, and more was recorded since: ask again when that is done".into(),
+                    )),
+                };
             }
             if let Some(why) = &record.held {
                 return Err(Rejection::State(format!("it is held and may not be erased: {why}")));
             }
-            let gone = record.gone();
-            let keys: Vec<KeyId> = keys.into_iter().filter(|key| !gone.contains(key)).collect();
             match keys.is_empty() {
                 true if record.erased.is_empty() => Err(Rejection::NotFound),
                 true => Ok(None),
@@ -206,6 +202,10 @@ fn decide(record: &Record, command: Command) -> Result<Option<Event>, Rejection>
             let wanted = record.erasing.is_none() && !keys.is_empty();
             Ok(wanted.then_some(Event::Erasing(Erasing { subject, reason, keys })))
         }
-        Command::Finish(erased) => Ok(record.erasing.is_some().then_some(Event::Erased(erased))),
+        Command::Finish(erased) => {
+            // Whoever was slow may find the next erasure under way.
+            let its_own = record.erasing.as_ref().is_some_and(|erasing| erasing.keys == erased.keys);
+            Ok(its_own.then_some(Event::Erased(erased)))
+        }
     }
 }

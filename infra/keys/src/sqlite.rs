@@ -48,6 +48,15 @@ impl From<KeyError> for Fault {
     }
 }
 
+/// The pages as they were stand in the write-ahead log until then.
+fn empty_log(connection: &Connection) -> Result<(), Fault> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    Err(KeyError::Unavailable("somebody reads the keys; what is gone is still in their log".into()).into())
+}
+
 impl SqliteTable {
     pub async fn open(path: &Path) -> Result<Self, KeyError> {
         let table = Self { path: path.into(), connection: Arc::default() };
@@ -196,8 +205,7 @@ impl Table for SqliteTable {
                 tx.execute("UPDATE key_epoch SET n = n + 1", [])?;
             }
             tx.commit()?;
-            // The pages as they were stand in the write-ahead log until then.
-            c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            empty_log(c)?;
             Ok(destroyed)
         })
         .await
@@ -233,7 +241,7 @@ impl Table for SqliteTable {
                 )? as u64;
             }
             tx.commit()?;
-            c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            empty_log(c)?;
             Ok(done)
         })
         .await

@@ -201,7 +201,7 @@ pub fn check(args: CheckExport, out: &mut Output) -> Result<u8> {
     } else {
         let query = serde_json::to_string(&exported.query)?;
         format!(
-            "holds: {} has {} events of positions {} to {}, which were all that matched\n{query}\nrecorded at \
+            "holds: {} has {} events of positions {} to {}, which were all that matched as the server says\n{query}\nrecorded at \
              position {position} of {}, which {} has signed up to {}",
             file.display(),
             exported.events,

@@ -141,7 +141,7 @@ impl TryFrom<Line> for StoredKey {
 }
 
 async fn export(keys: &dyn KeyKeeping, path: &Path, out: &mut Output) -> Result<()> {
-    let file = File::create_new(path).with_context(|| format!("making {}", path.display()))?;
+    let file = super::owned_by_one(path).with_context(|| format!("making {}", path.display()))?;
     let mut file = BufWriter::new(file);
     let (mut after, mut count) = (None, 0_usize);
     loop {
