@@ -1,6 +1,7 @@
 //! The state of an aggregate, for those kinds of streams that have one.
 
 use domain::RecordedEvent;
+use domain::anomaly_window::Review;
 use domain::api_key::ApiKey;
 use domain::band::Band;
 use domain::decide::Decide;
@@ -8,7 +9,17 @@ use domain::live_event::LiveEvent;
 use domain::model_choice::ModelChoice;
 use domain::registry::{DecodeError, decode};
 use domain::replay::Replay;
+use domain::rule::Rule;
+use domain::signal_schema::SignalSchema;
 use domain::tenant::Tenant;
+use domain::valuation::fixings::Fixings;
+use domain::valuation::instrument::Instrument;
+use domain::valuation::market_name::MarketName;
+use domain::valuation::market_snapshot::MarketSnapshot;
+use domain::valuation::position::Position;
+use domain::valuation::position_snapshot::PositionSnapshot;
+use domain::valuation::repricing::Repricing;
+use domain::valuation::run::Run;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -55,8 +66,19 @@ impl State {
             <Band as Decide>::KIND => of::<Band>(),
             <Tenant as Decide>::KIND => of::<Tenant>(),
             <ApiKey as Decide>::KIND => of::<ApiKey>(),
+            <Rule as Decide>::KIND => of::<Rule>(),
+            <Review as Decide>::KIND => of::<Review>(),
+            <SignalSchema as Decide>::KIND => of::<SignalSchema>(),
             <ModelChoice as Decide>::KIND => of::<ModelChoice>(),
             <Replay as Decide>::KIND => of::<Replay>(),
+            <Instrument as Decide>::KIND => of::<Instrument>(),
+            <Position as Decide>::KIND => of::<Position>(),
+            <MarketSnapshot as Decide>::KIND => of::<MarketSnapshot>(),
+            <Fixings as Decide>::KIND => of::<Fixings>(),
+            <MarketName as Decide>::KIND => of::<MarketName>(),
+            <PositionSnapshot as Decide>::KIND => of::<PositionSnapshot>(),
+            <Run as Decide>::KIND => of::<Run>(),
+            <Repricing as Decide>::KIND => of::<Repricing>(),
             _ => return None,
         };
         Some(Self { fold, lost: None })

@@ -24,7 +24,8 @@ const PAGE: usize = 256;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct StreamPath {
-    /// `event`, `band`, `tenant`, `api_key`, `model` and `replay` have states.
+    /// `event`, `band`, `tenant`, `api_key`, `rule`, `anomaly_review`, `model` and
+    /// `replay` have states, and others.
     kind: String,
     id: String,
 }

@@ -38,6 +38,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
+    /// What the idempotency key of this request stands for, as a text.
+    pub fn request_key(&self) -> Option<String> {
+        let key = self.idempotency_key.as_ref()?;
+        Some(format!("{}/{}/{key}", self.principal.tenant, self.target))
+    }
+
     pub fn call(self, role: Role, id: &str, body_hash: [u8; 32], urls: UrlPolicy) -> Call {
         let mut asked = Sha256::new();
         asked.update(self.target.as_bytes());

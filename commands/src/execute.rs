@@ -238,7 +238,7 @@ pub fn explain_check<E>(error: AppendError, stream: &StreamId, decision: &Decisi
 }
 
 /// The reply kept under the call's idempotency key, if there is one.
-async fn replay(services: &Services, call: &Call, stream: &StreamId) -> Result<Option<Outcome>, Refusal> {
+pub async fn replay(services: &Services, call: &Call, stream: &StreamId) -> Result<Option<Outcome>, Refusal> {
     let Some(asked) = &call.idempotency else { return Ok(None) };
     let Some(stored) = services.log.stored_reply(&stream.tenant, &asked.key).await? else {
         return Ok(None);

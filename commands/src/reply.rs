@@ -2,8 +2,9 @@
 //! kept under the idempotency key.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use daybook_http::headers::POSITION;
 use domain::StreamId;
 use domain::ports::log::{AppendError, Receipt};
 use serde::{Deserialize, Serialize};
@@ -11,8 +12,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::execute::Refusal;
-
-pub static DAYBOOK_POSITION: HeaderName = HeaderName::from_static("daybook-position");
 
 /// What the log keeps with an idempotency key, beside the events themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,15 +118,21 @@ impl Outcome {
     }
 }
 
-impl IntoResponse for Outcome {
-    fn into_response(self) -> Response {
-        let (version, position) = (self.version, self.position);
-        let mut response = Json(self).into_response();
+impl Outcome {
+    /// An answer with this body and the headers of the outcome.
+    pub fn answer(&self, body: impl Serialize) -> Response {
+        let mut response = Json(body).into_response();
         // Digits and quotes always make a header value.
-        if let Ok(etag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", self.version)) {
             response.headers_mut().insert(header::ETAG, etag);
         }
-        response.headers_mut().insert(DAYBOOK_POSITION.clone(), HeaderValue::from(position));
+        response.headers_mut().insert(POSITION, HeaderValue::from(self.position));
         response
+    }
+}
+
+impl IntoResponse for Outcome {
+    fn into_response(self) -> Response {
+        self.answer(&self)
     }
 }

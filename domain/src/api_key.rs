@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::decide::{Context, Decide, Decision, Rejection};
+use crate::ids::check_id;
 
 pub const KIND: &str = "api_key";
 pub const ISSUED: &str = "api_key.issued";
 pub const REVOKED: &str = "api_key.revoked";
 pub const USED: &str = "api_key.used";
 
-/// What a credential may do. `admin` manages keys and settings of its tenant.
+/// What a credential may do. `admin` manages keys and settings of its tenant;
+/// `ingest` sends signals and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -21,10 +23,12 @@ pub enum Role {
     Operator,
     Auditor,
     Admin,
+    Ingest,
 }
 
 impl Role {
-    pub const ALL: [Self; 5] = [Self::Writer, Self::Reader, Self::Operator, Self::Auditor, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Writer, Self::Reader, Self::Operator, Self::Auditor, Self::Admin, Self::Ingest];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +37,7 @@ impl Role {
             Self::Operator => "operator",
             Self::Auditor => "auditor",
             Self::Admin => "admin",
+            Self::Ingest => "ingest",
         }
     }
 
@@ -50,6 +55,9 @@ pub enum Event {
         roles: Vec<Role>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
+        /// The only app whose signals the key may send.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        app: Option<String>,
         /// SHA-256 of the secret, hex. The secret has 256 random bits, so a
         /// fast hash is enough.
         secret_sha256: String,
@@ -67,6 +75,7 @@ pub enum Command {
         name: String,
         roles: Vec<Role>,
         expires_at: Option<Timestamp>,
+        app: Option<String>,
         secret_sha256: String,
     },
     Revoke,
@@ -79,6 +88,7 @@ pub struct ApiKey {
     pub name: String,
     pub roles: Vec<Role>,
     pub expires_at: Option<Timestamp>,
+    pub app: Option<String>,
     /// Empty until issued.
     pub secret_sha256: String,
     pub revoked: bool,
@@ -94,7 +104,7 @@ impl Decide for ApiKey {
             Command::Issue { .. } if !self.secret_sha256.is_empty() => {
                 Err(Rejection::State("the key has been issued".into()))
             }
-            Command::Issue { name, mut roles, expires_at, secret_sha256 } => {
+            Command::Issue { name, mut roles, expires_at, app, secret_sha256 } => {
                 if name.is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
                     let reason = "must be 1 to 100 bytes without control characters";
                     return Err(Rejection::field("/name", reason));
@@ -107,7 +117,15 @@ impl Decide for ApiKey {
                 }
                 roles.sort_unstable();
                 roles.dedup();
-                Ok(Decision::events(vec![Event::Issued { name, roles, expires_at, secret_sha256 }]))
+                if let Some(app) = &app {
+                    check_id(app).map_err(|e| Rejection::field("/app", e))?;
+                    // Any other role would reach past the app.
+                    if roles != [Role::Ingest] {
+                        let reason = "must be ingest alone for the key of an app";
+                        return Err(Rejection::field("/roles", reason));
+                    }
+                }
+                Ok(Decision::events(vec![Event::Issued { name, roles, expires_at, app, secret_sha256 }]))
             }
             _ if self.secret_sha256.is_empty() => Err(Rejection::NotFound),
             Command::Revoke | Command::Use if self.revoked => Ok(Decision::nothing()),
@@ -118,8 +136,8 @@ impl Decide for ApiKey {
 
     fn evolve(&mut self, event: Event) {
         match event {
-            Event::Issued { name, roles, expires_at, secret_sha256 } => {
-                *self = Self { name, roles, expires_at, secret_sha256, revoked: false }
+            Event::Issued { name, roles, expires_at, app, secret_sha256 } => {
+                *self = Self { name, roles, expires_at, app, secret_sha256, revoked: false }
             }
             Event::Revoked {} => self.revoked = true,
             Event::Used {} => {}

@@ -2,9 +2,14 @@
 //! facts in bulk: sealed segments, SQL, analysts. Fields of today's schema;
 //! older payloads are brought up to it first. A list or an object is JSON text.
 
+mod language;
+mod valuation;
+mod webhooks;
+
+use crate::racing::{columns, driver, lineups, live, race, scoring, track};
 use crate::{
-    api_key, audit_trail, band, journal_cursor, live_event, model_choice, personal, replay, subject, tap,
-    tenant,
+    anomaly_window, api_key, audit_trail, band, journal_cursor, live_event, model_choice, personal, replay,
+    rule, rule_match, sample, signal, signal_schema, style_drift, subject, tap, tenant,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +36,11 @@ pub struct Column {
     pub personal: bool,
 }
 
-const fn required(name: &'static str, kind: ColumnType) -> Column {
+pub(crate) const fn required(name: &'static str, kind: ColumnType) -> Column {
     Column { name, kind, required: true, personal: false }
 }
 
-const fn optional(name: &'static str, kind: ColumnType) -> Column {
+pub(crate) const fn optional(name: &'static str, kind: ColumnType) -> Column {
     Column { name, kind, required: false, personal: false }
 }
 
@@ -83,9 +88,98 @@ const TAP: &[Column] = &[
     optional(personal::MEMBER, Json),
 ];
 
+const SIGNAL: &[Column] = &[
+    required("app", Text),
+    required("source", Text),
+    required("id", Text),
+    required("type", Text),
+    optional("category", Text),
+    optional("subject", Text),
+    optional("device", Text),
+    optional("time", Text),
+    optional("sent_at", Instant),
+    optional("correlation", Text),
+    optional("dataschema", Text),
+    optional("datacontenttype", Text),
+    optional("context", Json),
+    optional("attributes", Json),
+    optional("data", Json),
+    optional("data_base64", Text),
+    required("format", Text),
+    optional("mismatch", Json),
+];
+
+const SCHEMA: &[Column] =
+    &[required("app", Text), required("type", Text), required("on_mismatch", Text), required("schema", Json)];
+
+const REJECTED: &[Column] = &[
+    optional("app", Text),
+    optional("id", Text),
+    required("reason", Text),
+    required("pointer", Text),
+    required("content_type", Text),
+    required("size", Integer),
+    required("sha256", Text),
+    required("bytes_base64", Text),
+];
+
+const RULE: &[Column] = &[
+    required("name", Text),
+    optional("app", Text),
+    optional("category", Text),
+    optional("event_type", Text),
+    optional("conditions", Json),
+    optional("cel", Text),
+    optional("anomaly", Json),
+    required("priority", Integer),
+    required("actions", Json),
+    optional("throttle", Json),
+];
+
 const GENERATION: &[Column] = &[required("generation", Integer)];
 
+const SAMPLE: &[Column] = &[
+    required("subject", Text),
+    personal("title"),
+    optional("author", Text),
+    optional("written_at", Text),
+    optional("genre", Text),
+    optional("language", Text),
+    optional("licence", Text),
+    optional("corpus", Text),
+    required("format", Text),
+    required("normalisation", Text),
+    required("sha256", Text),
+    required("bytes", Integer),
+    required("parts", Integer),
+    optional(personal::MEMBER, Json),
+];
+
+const LABEL: &[Column] = &[
+    optional("author", Text),
+    optional("written_at", Text),
+    optional("genre", Text),
+    optional("language", Text),
+    optional("licence", Text),
+    optional("corpus", Text),
+];
+
+const DRIFT: &[Column] = &[
+    required("author_id", Text),
+    required("sample", Text),
+    required("written_at", Text),
+    required("before", Integer),
+    required("after", Integer),
+    required("p_value", Float),
+    required("distance", Float),
+    required("features", Json),
+    required("model", Text),
+    required("fingerprint", Text),
+];
+
 const DECIDED: &[Column] = &[required("subject", Text), required("reason", Text)];
+
+const NAMED: &[Column] = &[required("name", Text)];
 
 /// One line for each registered event type.
 static COLUMNS: &[(&str, &[Column])] = &[
@@ -114,6 +208,7 @@ static COLUMNS: &[(&str, &[Column])] = &[
             required("name", Text),
             required("roles", Json),
             optional("expires_at", Instant),
+            optional("app", Text),
             required("secret_sha256", Text),
         ],
     ),
@@ -121,6 +216,11 @@ static COLUMNS: &[(&str, &[Column])] = &[
         model_choice::DEFINED,
         &[required("model", Text), required("version", Integer), optional("parameters", Json)],
     ),
+    (rule::DEFINED, RULE),
+    (rule::CHANGED, RULE),
+    (rule::ENABLED, &[]),
+    (rule::DISABLED, &[optional("reason", Text)]),
+    (rule::ARCHIVED, &[]),
     (replay::REQUESTED, &[required("generation", Integer), required("model", Json), optional("at", Integer)]),
     (replay::PAUSED, GENERATION),
     (replay::RESUMED, GENERATION),
@@ -205,6 +305,19 @@ static COLUMNS: &[(&str, &[Column])] = &[
     ),
     (audit_trail::KEY_ADDED, &[required("name", Text), required("key", Text)]),
     (audit_trail::KEY_RETIRED, &[required("name", Text), required("key", Text)]),
+    (sample::SUBMITTED, SAMPLE),
+    (
+        sample::PART_RECORDED,
+        &[
+            required("subject", Text),
+            required("part", Integer),
+            personal("text"),
+            optional(personal::MEMBER, Json),
+        ],
+    ),
+    (sample::LABELLED, LABEL),
+    (sample::WITHDRAWN, &[required("reason", Text)]),
+    (style_drift::DETECTED, DRIFT),
     (subject::HELD, DECIDED),
     (subject::RELEASED, DECIDED),
     (subject::EXPORTED, &[required("subject", Text), required("facts", Integer), required("upto", Integer)]),
@@ -223,62 +336,62 @@ static COLUMNS: &[(&str, &[Column])] = &[
             required("replies", Integer),
         ],
     ),
+    (signal::RECEIVED, SIGNAL),
+    (signal::REJECTED, REJECTED),
+    (signal_schema::DEFINED, SCHEMA),
+    (signal_schema::CHANGED, SCHEMA),
+    (signal_schema::RETIRED, &[optional("reason", Text)]),
+    (
+        rule_match::MATCHED,
+        &[
+            required("rule", Text),
+            required("rule_version", Integer),
+            required("signal", Integer),
+            required("signal_event_id", Text),
+            required("app", Text),
+            required("type", Text),
+            required("acts", Boolean),
+            optional("subjects", Json),
+        ],
+    ),
+    (rule_match::ADVANCED, &[required("to", Integer)]),
+    (rule_match::TICKED, &[required("every_seconds", Integer)]),
+    (anomaly_window::DETECTED, anomaly_window::columns::DETECTED),
+    (anomaly_window::ACKNOWLEDGED, anomaly_window::columns::ACKNOWLEDGED),
+    (anomaly_window::MUTED, anomaly_window::columns::MUTED),
+    (anomaly_window::UNMUTED, anomaly_window::columns::UNMUTED),
+    (anomaly_window::NOTED, anomaly_window::columns::NOTED),
+    (race::SCHEDULED, columns::RACE),
+    (race::DETAILS_CHANGED, columns::RACE),
+    (race::ENTERED, &[required("entries", Json), required("official", Boolean)]),
+    (race::SALARIES_SET, &[required("site", Text), required("salaries", Json), optional("ids", Json)]),
+    (race::FINISHED, &[required("results", Json), required("official", Boolean)]),
+    (race::MEASURED, &[required("cars", Json)]),
+    (race::RESULT_DETAILED, &[required("results", Json)]),
+    (race::CORRECTED, &[required("results", Json), required("official", Boolean), required("reason", Text)]),
+    (race::POSTPONED, &[required("date", Text), optional("starts_at", Instant)]),
+    (race::CANCELLED, &[required("reason", Text)]),
+    (lineups::KEPT, columns::KEPT),
+    (live::OBSERVED, columns::OBSERVED),
+    (race::STARTED, &[required("at", Instant)]),
+    (race::SESSION_RECORDED, columns::SESSION),
+    (race::PROJECTION_SEALED, columns::SEALED),
+    (driver::REGISTERED, NAMED),
+    (driver::ALSO_NAMED, NAMED),
+    (track::DEFINED, &[required("name", Text), required("kind", Text), optional("from", Text)]),
+    (scoring::DEFINED, columns::SCORING),
     (api_key::REVOKED, &[]),
     (api_key::USED, &[]),
 ];
 
 /// `None` for a type that this build does not know.
 pub fn of(event_type: &str) -> Option<&'static [Column]> {
-    COLUMNS.iter().find(|(name, _)| *name == event_type).map(|(_, columns)| *columns)
+    all().find(|(name, _)| *name == event_type).map(|(_, columns)| *columns)
+}
+
+fn all() -> impl Iterator<Item = &'static (&'static str, &'static [Column])> {
+    COLUMNS.iter().chain(valuation::COLUMNS).chain(webhooks::COLUMNS).chain(language::COLUMNS)
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use serde_json::{Map, Value};
-
-    use super::*;
-    use crate::registry::EVENT_TYPES;
-
-    fn sample(name: &str, schema: u16) -> Map<String, Value> {
-        let path = format!("{}/samples/{name}.{schema}.json", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
-
-    /// Samples have every field set, so a column for each is a column for all.
-    #[test]
-    fn every_field_of_every_sample_has_its_column() {
-        for known in EVENT_TYPES {
-            let columns = of(known.name).unwrap_or_else(|| panic!("{} has no columns", known.name));
-            let sample = sample(known.name, known.schema);
-            for (field, value) in &sample {
-                let column = columns.iter().find(|c| c.name == field);
-                let column = column.unwrap_or_else(|| panic!("{}: no column for {field}", known.name));
-                let fits = match column.kind {
-                    Text => value.is_string(),
-                    Integer => value.is_i64(),
-                    Float => value.is_f64(),
-                    Boolean => value.is_boolean(),
-                    Instant => value.as_str().is_some_and(|t| t.parse::<Timestamp>().is_ok()),
-                    Json => value.is_array() || value.is_object(),
-                };
-                assert!(fits, "{}: {field} is not {:?}", known.name, column.kind);
-            }
-            // What is sealed is put there by the log's writer alone.
-            for column in columns.iter().filter(|c| c.name != personal::MEMBER) {
-                assert!(sample.contains_key(column.name), "{}: no field {}", known.name, column.name);
-            }
-        }
-    }
-
-    #[test]
-    fn no_type_and_no_column_stands_twice() {
-        for (i, (name, columns)) in COLUMNS.iter().enumerate() {
-            assert!(EVENT_TYPES.iter().any(|t| t.name == *name), "{name} is not registered");
-            assert!(COLUMNS[..i].iter().all(|(other, _)| other != name), "{name}");
-            for (i, column) in columns.iter().enumerate() {
-                assert!(columns[..i].iter().all(|other| other.name != column.name), "{name}");
-            }
-        }
-    }
-}
+mod tests;

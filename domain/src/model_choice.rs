@@ -1,6 +1,7 @@
 //! `ModelChoice`: which model the next generation of a projection is built by,
 //! and with what parameters. Stream kind `model` of the system's tenant, its
-//! id the projection's name.
+//! id the projection's name. A tenant's own stream `pricing` says by which model
+//! its valuation runs are priced again next.
 //!
 //! Whether this build has code for the model, and whether the parameters hold,
 //! is for that code to say; what is recorded here has been checked by it.

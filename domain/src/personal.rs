@@ -10,7 +10,9 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::decide::Check;
 use crate::ids::{InvalidId, MAX_ID_BYTES, check_id};
+use crate::ports::log::ExpectedVersion;
 
 /// The member that stands in a payload for the ones that were sealed.
 pub const MEMBER: &str = "personal";
@@ -42,6 +44,16 @@ impl Subject {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What a decision over this subject's data rests on: nothing was decided
+    /// about the subject since this version of its stream, 0 for none.
+    pub fn undecided_since(&self, version: u64) -> Check {
+        let expected = match version {
+            0 => ExpectedVersion::NoStream,
+            version => ExpectedVersion::Exact(version),
+        };
+        Check { field: "/subject", kind: crate::subject::KIND, id: self.stream_id(), expected }
     }
 
     /// As (kind, id).

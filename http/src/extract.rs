@@ -94,6 +94,12 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8], limits: BodyLimits) -> Resul
     json::read(bytes, limits.depth)
 }
 
+/// Whether any JSON text is what [`read_json`] takes: syntax, depth, no member
+/// twice, no NUL.
+pub fn check_json(bytes: &[u8], limits: BodyLimits) -> Result<(), Problem> {
+    json::check_bytes(bytes, limits.depth)
+}
+
 /// Collects a body of at most `max_bytes`.
 pub async fn read_body(headers: &HeaderMap, mut body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use domain::ports::log::ExpectedVersion;
 
 use crate::problem::Problem;
@@ -16,6 +16,8 @@ pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 pub const CORRELATION_ID: &str = "X-Correlation-ID";
 pub const IF_MATCH: &str = "If-Match";
 pub const IF_NONE_MATCH: &str = "If-None-Match";
+/// Of an answer: the position of the log that it reflects.
+pub const POSITION: HeaderName = HeaderName::from_static("daybook-position");
 
 /// The client's name for this request, so that a repetition is recognised. May
 /// be written as a quoted string or bare; both are the same key.

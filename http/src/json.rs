@@ -16,10 +16,7 @@ pub const MAX_DEPTH: usize = 120;
 
 /// Reads `bytes` into `T` or says what is wrong with them and where.
 pub fn read<T: DeserializeOwned>(bytes: &[u8], max_depth: usize) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let detail = format!("The body is not valid UTF-8 at byte {}.", e.valid_up_to());
-        Problem::new(Kind::InvalidJson, detail)
-    })?;
+    let text = utf8(bytes)?;
     check(text, max_depth.min(MAX_DEPTH))?;
     // serde would take an array for a struct, field by field in their order.
     if !text.trim_start().starts_with('{') {
@@ -29,6 +26,18 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], max_depth: usize) -> Result<T, Pr
     serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let pointer = pointer(e.path());
         mismatch(pointer, &e.into_inner())
+    })
+}
+
+/// The same checks of a text that may be any value.
+pub fn check_bytes(bytes: &[u8], max_depth: usize) -> Result<(), Problem> {
+    check(utf8(bytes)?, max_depth.min(MAX_DEPTH))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        let detail = format!("The body is not valid UTF-8 at byte {}.", e.valid_up_to());
+        Problem::new(Kind::InvalidJson, detail)
     })
 }
 

@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod problem;
 mod problem_kinds;
 pub mod problem_pages;
+pub mod sse;
 pub mod trace;
 
 pub use auth::Principal;

@@ -71,18 +71,48 @@ impl RateLimits {
 
     fn key(&self, id: &Arc<str>) -> Option<Budget> {
         let (rate, limiter) = self.per_key.as_ref()?;
-        // Only keys that exist get here, so there are no more entries than
-        // keys; those that are idle are dropped now and then.
+        self.sweep(limiter);
+        Some(Budget::new("key", *rate, limiter.check_key(id)))
+    }
+
+    /// Takes what `count` units of work cost from both buckets, or says when
+    /// there may be enough. Nothing is taken on refusal but from the first.
+    pub fn take(&self, key: &Arc<str>, count: u32) -> Result<(), Problem> {
+        let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
+        if let Some((rate, limiter)) = &self.per_key {
+            self.sweep(limiter);
+            let decision = limiter.check_key_n(key, count).map_err(|_| too_many_at_once(*rate))?;
+            refusal("key", *rate, decision)?;
+        }
+        if let Some((rate, limiter)) = &self.global {
+            let decision = limiter.check_n(count).map_err(|_| too_many_at_once(*rate))?;
+            refusal("global", *rate, decision)?;
+        }
+        Ok(())
+    }
+
+    /// Only keys that exist get here, so there are no more entries than keys;
+    /// those that are idle are dropped now and then.
+    fn sweep(&self, limiter: &Keys) {
         if self.checks.fetch_add(1, Ordering::Relaxed) % 8_192 == 8_191 {
             limiter.retain_recent();
         }
-        Some(Budget::new("key", *rate, limiter.check_key(id)))
     }
 
     fn whole(&self) -> Option<Budget> {
         let (rate, limiter) = self.global.as_ref()?;
         Some(Budget::new("global", *rate, limiter.check()))
     }
+}
+
+fn refusal(policy: &'static str, rate: Rate, decision: Decision) -> Result<(), Problem> {
+    Budget::new(policy, rate, decision).problem().map_or(Ok(()), Err)
+}
+
+/// More than the bucket ever holds.
+fn too_many_at_once(rate: Rate) -> Problem {
+    let detail = format!("At most {} are taken at once; send fewer.", rate.burst);
+    Problem::new(Kind::BodyTooLarge, detail).with("limit_events", rate.burst.get())
 }
 
 /// What is left of a policy after one request.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::decide::Rejection;
 use domain::personal::Personal;
 use domain::ports::clock::{Clock, Ids};
 use domain::ports::erasure::{ErasureError, Exports};
@@ -126,6 +127,10 @@ impl Exports for Exporter {
         actor: &str,
         line: Line<'_>,
     ) -> Result<Exported, ErasureError> {
+        if subject.parts().0 == domain::endpoint::KIND {
+            let reason = "is a webhook endpoint, whose secrets are given to nobody";
+            return Err(ErasureError::Refused(Rejection::field("/subject", reason)));
+        }
         let upto = self.log.head().await?.position;
         let stream = stream_of(tenant, subject)?;
         let head = json!({"subject": subject, "tenant": tenant, "made_at": self.clock.now(), "upto": upto});

@@ -32,10 +32,25 @@ pub struct Texts {
 }
 
 impl Texts {
+    fn with_room(rows: usize, values: usize, bytes: usize) -> Self {
+        Self {
+            codes: Vec::with_capacity(rows),
+            bytes: String::with_capacity(bytes),
+            ends: Vec::with_capacity(values),
+        }
+    }
+
     /// Adds a value to the dictionary; its code is the number of those before.
     pub fn add(&mut self, value: &str) {
         self.bytes.push_str(value);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Adds values that stand one after the other, each up to one of `ends`.
+    pub fn extend(&mut self, bytes: &str, ends: impl Iterator<Item = usize>) {
+        let base = self.bytes.len();
+        self.bytes.push_str(bytes);
+        self.ends.extend(ends.map(|end| base + end));
     }
 
     /// Values in the dictionary. One may stand there twice.
@@ -72,7 +87,36 @@ pub struct Columns {
     pub members: Vec<Texts>,
 }
 
+/// How much a batch takes.
+#[derive(Debug, Clone, Default)]
+pub struct Room {
+    rows: usize,
+    /// Of each member: values of the dictionary, and their bytes.
+    members: Vec<(usize, usize)>,
+}
+
 impl Columns {
+    /// Empty, with room for a little more than the batch before took: growing
+    /// into it would touch new memory again and again.
+    pub fn with_room(wants: Wants, room: &Room) -> Self {
+        let more = |size: usize| size + size / 8;
+        let rows = more(room.rows);
+        let sizes = room.members.iter().copied().chain(std::iter::repeat((0, 0)));
+        let texts = |(values, bytes)| Texts::with_room(rows, more(values), more(bytes));
+        Self {
+            event_type: wants.event_type,
+            positions: Vec::with_capacity(rows),
+            at: Vec::with_capacity(rows),
+            tenants: Texts::with_room(rows, 0, 0),
+            members: sizes.map(texts).take(wants.members.len()).collect(),
+        }
+    }
+
+    pub fn room(&self) -> Room {
+        let texts = |texts: &Texts| (texts.ends.len(), texts.bytes.len());
+        Room { rows: self.len(), members: self.members.iter().map(texts).collect() }
+    }
+
     pub fn len(&self) -> usize {
         self.positions.len()
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use domain::ports::rows::ModelId;
 use models::taps::{self, BadParameter, Parameters};
+use models_stylometry::fingerprint;
 use serde_json::Value;
 
+use crate::dfs_projections::{BadSetting, DfsProjections, NAME, Settings};
 use crate::projection::Projection;
-use crate::{all, tap_analytics};
+use crate::{all, style_fingerprints, tap_analytics};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
@@ -27,6 +29,18 @@ impl From<BadParameter> for ModelError {
     }
 }
 
+impl From<fingerprint::BadParameter> for ModelError {
+    fn from(bad: fingerprint::BadParameter) -> Self {
+        Self::Parameter { pointer: bad.pointer, reason: bad.reason }
+    }
+}
+
+impl From<BadSetting> for ModelError {
+    fn from(bad: BadSetting) -> Self {
+        Self::Parameter { pointer: bad.pointer, reason: bad.reason }
+    }
+}
+
 pub fn names() -> Vec<&'static str> {
     all().iter().map(|p| p.name()).collect()
 }
@@ -38,6 +52,9 @@ pub fn versions(name: &str) -> Vec<ModelId> {
     if name == tap_analytics::NAME {
         let others = taps::VERSIONS.iter().filter(|v| **v != taps::VERSION);
         found.extend(others.map(|v| tap_analytics::TapAnalytics::new(*v, Parameters::of(*v)).model()));
+    }
+    if name == NAME {
+        found.push(DfsProjections::plain_model());
     }
     found
 }
@@ -56,6 +73,14 @@ pub fn instantiate(name: &str, model: &ModelId) -> Result<Arc<dyn Projection>, M
         let parameters = Parameters::parse(model.version, &model.parameters)?;
         return Ok(Arc::new(tap_analytics::TapAnalytics::new(model.version, parameters)));
     }
+    if name == style_fingerprints::NAME {
+        let parameters = fingerprint::Parameters::parse(&model.parameters)?;
+        return Ok(Arc::new(style_fingerprints::StyleFingerprints::new(parameters)));
+    }
+    if name == NAME && model.name != NAME {
+        let settings = Settings::parse(&model.parameters)?;
+        return Ok(Arc::new(DfsProjections::new(settings)));
+    }
     match &model.parameters {
         Value::Null => {}
         Value::Object(members) if members.is_empty() => {}
@@ -67,6 +92,9 @@ pub fn instantiate(name: &str, model: &ModelId) -> Result<Arc<dyn Projection>, M
             let reason = format!("{model} has no parameters");
             return Err(ModelError::Parameter { pointer: String::new(), reason });
         }
+    }
+    if name == NAME {
+        return Ok(Arc::new(DfsProjections::plain()));
     }
     let found = all().into_iter().find(|p| p.name() == name);
     found.ok_or_else(|| ModelError::UnknownProjection(name.into()))

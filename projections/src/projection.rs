@@ -29,6 +29,19 @@ pub trait Projection: Send + Sync {
 
     fn apply(&self, rows: &mut Rows, event: &RecordedEvent) -> Result<(), ApplyError>;
 
+    /// Whether some rows follow from many events together: those are made by
+    /// [`Projection::settle`].
+    fn settles(&self) -> bool {
+        false
+    }
+
+    /// Makes the rows of a tenant that follow from all its other rows, once
+    /// after a batch instead of after each event. They depend on what the rows
+    /// are by then and never on where batches end.
+    fn settle(&self, _rows: &mut Rows, _tenant: &TenantId) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
     /// Whether the event can have to do with the row: folding related events
     /// alone changes the row just as folding all of them does.
     fn related(&self, _event: &RecordedEvent, _table: &str, _row: &RowKey) -> bool {
@@ -65,6 +78,14 @@ impl From<DecodeError> for ApplyError {
     fn from(e: DecodeError) -> Self {
         Self::Event(e.to_string())
     }
+}
+
+/// Settles every tenant whose rows the batch changed.
+pub fn settle(projection: &dyn Projection, rows: &mut Rows) -> Result<(), ApplyError> {
+    if !projection.settles() {
+        return Ok(());
+    }
+    rows.changed_tenants().iter().try_for_each(|tenant| projection.settle(rows, tenant))
 }
 
 /// Rows to be fetched before a batch is folded.

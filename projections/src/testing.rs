@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::ports::rows::{RowKey, RowsError, TableChanges};
 use domain::{RecordedEvent, TenantId};
 
-use crate::projection::{ApplyError, Projection, Wanted};
+use crate::projection::{ApplyError, Projection, Wanted, settle};
 use crate::working_set::{Bounds, Fetch, Row, Rows};
 
 /// Sort key and document of every row under (table, tenant, key).
@@ -82,6 +82,7 @@ pub fn fold(
         for event in batch {
             projection.apply(&mut rows, event)?;
         }
+        settle(projection, &mut rows)?;
         let changes = rows.changes()?;
         store.store(&changes);
         rows.committed();

@@ -3,7 +3,7 @@
 //! bounds.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::TenantId;
@@ -11,8 +11,8 @@ use domain::ports::rows::{MAX_KEY_BYTES, RowKey, RowsError, TableChanges};
 use hashlink::DefaultHashBuilder;
 
 pub use self::row::Row;
-pub(crate) use self::row::put_of;
 use self::row::{Slot, put};
+pub(crate) use self::row::{put_borrowed, put_of};
 use crate::projection::{ApplyError, Wanted};
 
 mod row;
@@ -258,6 +258,11 @@ impl Rows {
     /// The store's failure during this batch, if there was one.
     pub fn failure(&mut self) -> Option<RowsError> {
         self.failed.take()
+    }
+
+    /// Whose rows the batch changed.
+    pub fn changed_tenants(&self) -> BTreeSet<TenantId> {
+        self.dirty.iter().map(|place| place.tenant.clone()).collect()
     }
 
     /// What the batch changed, in a fixed order.

@@ -8,11 +8,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use daybook_http::Problem;
+use daybook_http::headers::POSITION;
 use domain::ports::rows::Snapshot;
 use serde::Serialize;
 
 pub const AT_LEAST: HeaderName = HeaderName::from_static("daybook-at-least");
-pub const POSITION: HeaderName = HeaderName::from_static("daybook-position");
 pub const MODEL: HeaderName = HeaderName::from_static("daybook-model");
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);

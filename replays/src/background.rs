@@ -1,5 +1,4 @@
-//! Long computing on threads that get the time nobody else wants: requests,
-//! appends and projectors of the same process go first.
+//! Long computing beside requests, appends and projectors, which go first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
@@ -7,9 +6,6 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 use tokio::sync::oneshot;
 
 use crate::error::ReplayError;
-
-/// Of 19: a tenth of the weight of other threads.
-const NICE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -19,7 +15,6 @@ static THREADS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
         let jobs = jobs.clone();
         let work = move || {
-            yield_to_others();
             loop {
                 let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(job) = job else { return };
@@ -27,20 +22,12 @@ static THREADS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("build".into()).spawn(work) {
+        if let Err(error) = ::background::spawn("build", work) {
             tracing::warn!(%error, "one thread less to build on");
         }
     }
     give
 });
-
-fn yield_to_others() {
-    // The priority of the calling thread alone.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "builds compete with requests");
-    }
-}
 
 /// Runs the work when a thread is free. Work may block, but not on other work.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReplayError> {

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 
 use domain::ports::rows::{RowKey, RowsError, RowsSnapshot, ScannedRow};
-use serde_json::{Number, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::background;
+use crate::canonical::canonical;
 
 const PAGE: usize = 10_000;
 
@@ -47,7 +48,7 @@ impl Checksum {
     }
 
     pub fn add(&mut self, table: &str, row: &ScannedRow) -> Result<(), RowsError> {
-        self.absorb(table, Self::hash(table, row, &parse(table, row)?));
+        self.absorb(table, Self::hash(table, row)?);
         Ok(())
     }
 
@@ -64,8 +65,7 @@ impl Checksum {
         }
     }
 
-    /// The hash of a row whose document has been read.
-    pub fn hash(table: &str, row: &ScannedRow, doc: &Value) -> RowHash {
+    pub fn hash(table: &str, row: &ScannedRow) -> Result<RowHash, RowsError> {
         let mut hash = Sha256::new();
         for part in [table, row.row.tenant.as_str(), &row.row.key] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -80,14 +80,14 @@ impl Checksum {
             None => hash.update([0]),
         }
         let mut text = String::with_capacity(row.doc.len());
-        canonical(doc, &mut text);
+        canonical(&row.doc, &mut text).map_err(|e| no_json(table, row, &e))?;
         hash.update(text);
         let digest: [u8; 32] = hash.finalize().into();
         let mut words = [0; 4];
         for (word, bytes) in words.iter_mut().zip(digest.chunks_exact(8)) {
             *word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
-        RowHash(words)
+        Ok(RowHash(words))
     }
 
     pub fn merge(&mut self, other: Self) {
@@ -113,52 +113,11 @@ pub struct RowHash([u64; 4]);
 
 /// The row's document.
 pub fn parse(table: &str, row: &ScannedRow) -> Result<Value, RowsError> {
-    serde_json::from_str(&row.doc)
-        .map_err(|e| RowsError::Invalid(format!("row {} of {table} is no JSON: {e}", row.row.key)))
+    serde_json::from_str(&row.doc).map_err(|e| no_json(table, row, &e))
 }
 
-/// JSON without spaces, with members sorted by name and whole numbers as
-/// digits.
-fn canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(members) => {
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_unstable_by_key(|(name, _)| *name);
-            out.push('{');
-            for (i, (name, value)) in sorted.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::String(name.clone()).to_string());
-                out.push(':');
-                canonical(value, out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                canonical(item, out);
-            }
-            out.push(']');
-        }
-        Value::Number(number) => match whole(number) {
-            Some(whole) => out.push_str(&whole.to_string()),
-            None => out.push_str(&number.to_string()),
-        },
-        leaf => out.push_str(&leaf.to_string()),
-    }
-}
-
-/// The number if it is whole and not past what 64 bits hold.
-pub fn whole(number: &Number) -> Option<i128> {
-    const MOST: f64 = u64::MAX as f64;
-    let int = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-    let float = || number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() <= MOST);
-    int.or_else(|| float().map(|f| f as i128))
+fn no_json(table: &str, row: &ScannedRow, error: &serde_json::Error) -> RowsError {
+    RowsError::Invalid(format!("row {} of {table} is no JSON: {error}", row.row.key))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use domain::TenantId;
 use domain::decide::{Context, Decide, Rejection};
-use domain::ports::bus::RELAY;
 use domain::ports::clock::{Clock, Ids};
 use domain::ports::log::EventLog;
+use domain::ports::rows::is_worker;
 use domain::ports::rows::{
     Generation, GenerationId, GenerationStatus, Generations, ModelId, ParkedEvent, RowStore, RowsError,
     Source,
@@ -71,7 +71,7 @@ impl Engine {
     /// Every generation of the projection.
     pub async fn of(&self, projection: &str) -> Result<Vec<Generation>, ReplayError> {
         let mut found = self.rows.generations().await?;
-        found.retain(|g| *g.id.projection == *projection && projection != RELAY);
+        found.retain(|g| *g.id.projection == *projection && !is_worker(projection));
         if found.is_empty() && !projections::names().contains(&projection) {
             return Err(ReplayError::UnknownProjection(projection.into()));
         }

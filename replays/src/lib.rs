@@ -7,6 +7,7 @@
 
 mod background;
 pub mod build;
+mod canonical;
 pub mod checksum;
 pub mod compare;
 pub mod comparing;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use proofs::{Checkpoint, MAX_NOTE_BYTES, ProofError, TileError, TilePath, Tiles, Trust};
+use proofs::{Checkpoint, MAX_NOTE_BYTES, NoteError, ProofError, TileError, TilePath, Tiles, Trust};
 use reqwest_tls::{Client, Response, StatusCode, redirect};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,9 +51,26 @@ impl Remote {
         let note = self.note().await?;
         let seen = match Checkpoint::open(&note, trust) {
             Ok(opened) => self.continues(opened.checkpoint, before).await?,
+            Err(short @ NoteError::Quorum { .. }) => self.unwitnessed(&note, trust, before, short).await?,
             Err(error) => Seen::Contradicts(error.to_string()),
         };
         Ok(Look { note, seen })
+    }
+
+    /// The log's own word counts against it. For it counts only what witnesses
+    /// have cosigned, which they may still do.
+    async fn unwitnessed(
+        &self,
+        note: &[u8],
+        trust: &Trust,
+        before: Option<&Checkpoint>,
+        short: NoteError,
+    ) -> Result<Seen> {
+        let opened = Checkpoint::open(note, &Trust { quorum: 0, ..trust.clone() })?;
+        match self.continues(opened.checkpoint, before).await? {
+            Seen::Continues { .. } => Err(short.into()),
+            contradicts => Ok(contradicts),
+        }
     }
 
     async fn continues(&self, now: Checkpoint, before: Option<&Checkpoint>) -> Result<Seen> {
@@ -87,7 +104,7 @@ impl Remote {
 }
 
 /// No more of a body than is expected.
-async fn bounded(mut response: Response, limit: usize) -> Result<Bytes> {
+pub(crate) async fn bounded(mut response: Response, limit: usize) -> Result<Bytes> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > limit {

@@ -8,15 +8,16 @@ use domain::ports::log::ReadFilter;
 use domain::ports::tree::{SignedCheckpoint, frontier_at};
 use infra_archive::manifest::{Manifest, Segment};
 use infra_archive::{ArchiveStore, EventScan};
-use infra_runtime::{Config, SystemClock};
+use infra_runtime::{Config, RandomIds, SystemClock};
 use jiff::Timestamp;
 use proofs::Checkpoint;
 use serde_json::json;
 use std::sync::Arc;
+use workers::dispatcher::live_from_here;
 
 use super::output::{Output, paint};
 use super::{events, exit};
-use crate::wiring::{self, OpenLog};
+use crate::wiring::{self, OpenLog, witnesses};
 
 #[derive(Args)]
 pub struct Archive {
@@ -95,10 +96,13 @@ pub async fn run(args: Archive, config: &Config, out: &mut Output) -> Result<u8>
 async fn seal(store: &ArchiveStore, config: &Config, log: &OpenLog, out: &mut Output) -> Result<u8> {
     let keys = wiring::audit::present_keys(config)?;
     let origin = wiring::audit::origin(config, &keys);
-    let archiver = wiring::archiver(config, store.clone(), log, Arc::new(SystemClock), origin);
+    let shown = (witnesses::shown(config, &log.tree)?, origin);
+    let archiver = wiring::archiver(config, store.clone(), log, Arc::new(SystemClock), shown);
     // So that what is sealed is covered by a checkpoint.
-    if let Some(signer) = wiring::audit::signer(config, log, keys, Arc::new(SystemClock)) {
-        signer.sign().await?;
+    if let Some(signer) = wiring::audit::signer(config, log, keys, Arc::new(SystemClock))?
+        && let Some(signed) = signer.sign().await?
+    {
+        witnesses::ask(config, &signer, &*log.tree, signed).await?;
     }
     let (mut events, mut segments, mut merged) = (0, 0, 0);
     while let Some(sealed) = archiver.seal(true).await? {
@@ -242,6 +246,10 @@ pub async fn restore(args: Restore, config: &Config, out: &mut Output) -> Result
     let done = async {
         let done = infra_archive::restore(&store, &manifest, to, until, progress).await?;
         keep_signed(&manifest, done.through, &log).await?;
+        // Endpoints were told by whoever the archive is of.
+        if let Some(position) = live_from_here(&*log.log, &RandomIds).await? {
+            tracing::info!(position, "webhooks of what was restored are not sent");
+        }
         anyhow::Ok(done)
     };
     let done = done.await;

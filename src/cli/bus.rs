@@ -17,7 +17,7 @@ use workers::relay::{self, Relay, RelayConfig, Verdict};
 
 use super::exit;
 use super::output::Output;
-use crate::wiring;
+use crate::{asyncapi, wiring};
 
 /// Newest messages that the status compares.
 const LOOKED_AT: u64 = 1_000;
@@ -43,6 +43,8 @@ enum What {
         #[arg(long, default_value_t = 0)]
         to: u64,
     },
+    /// Print what is on the bus as an AsyncAPI 3.0 document
+    Asyncapi,
     /// If the stream is not the log's, make it anew and publish everything again; durable consumers go on
     /// where they were
     Refill {
@@ -52,12 +54,27 @@ enum What {
     },
 }
 
+impl BusArgs {
+    pub fn needs_the_bus(&self) -> bool {
+        !matches!(self.what, What::Asyncapi)
+    }
+}
+
+/// What the bus carries, whether or not there is one.
+pub fn asyncapi(config: &Config, out: &mut Output) -> Result<u8> {
+    let document = asyncapi::document(env!("CARGO_PKG_VERSION"), &config.nats.subjects, &config.nats.stream);
+    let text = if out.json { document.to_string() } else { serde_json::to_string_pretty(&document)? };
+    out.line(&text)?;
+    Ok(exit::OK)
+}
+
 pub async fn run(args: BusArgs, config: &Config, log: Arc<dyn EventLog>, out: &mut Output) -> Result<u8> {
     let Some(bus) = wiring::bus::connect(config)? else {
         return Err(config.invalid("nats.url", "names no bus").into());
     };
     let bus = Arc::new(bus);
     match args.what {
+        What::Asyncapi => asyncapi(config, out),
         What::Status => status(&*log, &*bus, &config.nats.stream, out).await,
         What::Verify { from, to } => {
             let verdict = relay::verify(&*log, &*bus, from, to).await?;

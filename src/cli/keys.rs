@@ -34,13 +34,15 @@ enum What {
         /// What the key is for
         #[arg(long)]
         name: String,
-        /// writer, reader, operator, auditor or admin; may be repeated
-
+        /// writer, reader, operator, auditor, admin or ingest; may be repeated
         #[arg(id = "key_roles", long = "role", required = true, value_parser = role)]
         roles: Vec<Role>,
         /// RFC 3339 time
         #[arg(long, value_name = "TIME")]
         expires: Option<Timestamp>,
+        /// The only app whose signals it may send; with --role ingest alone
+        #[arg(long)]
+        app: Option<String>,
     },
     /// The tenant's keys, without their secrets
     List,
@@ -49,16 +51,16 @@ enum What {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    Role::parse(text).ok_or_else(|| "is no role: writer, reader, operator, auditor or admin".into())
+    Role::parse(text).ok_or_else(|| "is no role: writer, reader, operator, auditor, admin or ingest".into())
 }
 
 pub async fn run(args: Keys, services: &Services, out: &mut Output) -> Result<u8> {
     let tenant = TenantId::new(&args.tenant).context("--tenant")?;
     match args.what {
-        What::Create { name, roles, expires } => {
+        What::Create { name, roles, expires, app } => {
             let new = NewKey::generate();
-            let command =
-                Command::Issue { name, roles, expires_at: expires, secret_sha256: new.secret_sha256.clone() };
+            let secret_sha256 = new.secret_sha256.clone();
+            let command = Command::Issue { name, roles, expires_at: expires, app, secret_sha256 };
             let outcome = write(services, &tenant, &new.id, command).await?;
             out.line(&if out.json {
                 json!({"id": new.id, "key": new.text.reveal(), "tenant": tenant, "position": outcome.position})
@@ -114,7 +116,7 @@ async fn print(services: &Services, stream: &StreamId, out: &mut Output) -> Resu
     let roles: Vec<_> = key.roles.iter().map(|r| r.as_str()).collect();
     let expired = key.expires_at.is_some_and(|at| at <= services.clock.now());
     if out.json {
-        let object = json!({"id": stream.id, "name": key.name, "roles": roles, "expires_at": key.expires_at,
+        let object = json!({"id": stream.id, "name": key.name, "roles": roles, "app": key.app, "expires_at": key.expires_at,
             "expired": expired, "revoked": key.revoked});
         return out.line(&object.to_string());
     }

@@ -2,23 +2,37 @@
 //! configuration, 3 not found, 4 what should agree does not
 //! (`demo --exit`, `bus verify`).
 
+mod anomaly;
 mod archive;
 mod audit;
 mod bus;
 mod demo;
+mod dfs;
 mod events;
 mod import;
 mod keys;
+mod market;
 mod model;
+mod nascar;
 mod output;
+mod positions;
+mod price;
 mod privacy;
 mod progress;
 mod projections;
+mod published;
 mod reach;
 mod replay;
+mod rules;
+mod runs;
 mod serve;
 #[cfg(feature = "sql")]
 mod sql;
+mod style;
+mod warehouse;
+mod webhooks;
+mod windows;
+mod worker;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,6 +49,7 @@ use infra_runtime::config::{ConfigError, Flags};
 use infra_runtime::{Config, RandomIds, SystemClock};
 use replays::ReplayError;
 
+use crate::style::pdf;
 use crate::wiring;
 use output::Output;
 
@@ -69,18 +84,30 @@ enum Command {
     Demo(demo::Demo),
     /// Bring in what other systems recorded
     Import(import::Import),
+    /// Value positions on a market, once, from files
+    Price(price::Price),
+    /// What is held
+    Positions(positions::Positions),
+    /// What was observed of markets
+    Market(market::MarketArgs),
     /// API keys
     Keys(keys::Keys),
     /// Look at the log
     Events(events::Events),
     /// Sealed history: seal, look at, verify, trim the log
     Archive(archive::Archive),
+    /// Signals as Parquet files for engines
+    Warehouse(warehouse::WarehouseArgs),
     /// Fill an empty database from an archive
     Restore(archive::Restore),
     /// Find out whether the archive would restore the log
     Backup(archive::Backup),
     /// Proofs, and history checked without trusting who keeps it
     Audit(audit::Audit),
+    /// Valuation runs: start and watch them, and read what they made
+    Runs(runs::Runs),
+    /// Work on valuation runs until told to stop
+    Worker(worker::WorkerArgs),
     /// Look at the read models
     Projections(projections::Projections),
     /// Personal data and its keys
@@ -91,9 +118,19 @@ enum Command {
     Replay(replay::Replay),
     /// Models that read models are built by, and their parameters
     Model(model::Model),
+    /// Stock-car races for fantasy players: projections, lineups, backtests
+    Dfs(dfs::Dfs),
+    /// Whose style texts have
+    Style(style::Style),
     /// Ask about events in SQL, read only
     #[cfg(feature = "sql")]
     Sql(sql::SqlArgs),
+    /// What is unusual in numeric series: scores of a file, and the windows that a server has found
+    Anomaly(anomaly::AnomalyArgs),
+    /// Whether rules can be saved, and what they would have matched
+    Rules(rules::RulesArgs),
+    /// Endpoints of webhooks, and what was delivered to them
+    Webhooks(webhooks::WebhooksArgs),
     /// Print a completion script
     Completions { shell: Shell },
     /// Print the version
@@ -101,6 +138,10 @@ enum Command {
 }
 
 pub fn main() -> ExitCode {
+    // Called by ourselves alone, with nothing else of us about.
+    if std::env::args_os().nth(1).is_some_and(|first| first == pdf::COMMAND) {
+        return ExitCode::from(pdf::process());
+    }
     let cli = Cli::parse();
     let mut out = Output::new(cli.json);
     let result = run(cli, &mut out).and_then(|code| {
@@ -118,6 +159,9 @@ pub fn main() -> ExitCode {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<crate::valuation::Invalid>().is_some() {
+        return exit::USAGE;
+    }
     let refusal = error.downcast_ref::<Refusal>();
     let rows = error.downcast_ref::<RowsError>();
     if let Some(refused) = error.downcast_ref::<reach::Refused>() {
@@ -139,7 +183,13 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(ErasureError::Refused(Rejection::Field { .. })) = error.downcast_ref() {
         return exit::USAGE;
     }
-    if error.downcast_ref::<ConfigError>().is_some() {
+    if error.chain().any(|e| e.is::<infra_texts::LabelError>()) {
+        return exit::USAGE;
+    }
+    if error.downcast_ref::<ConfigError>().is_some()
+        || error.downcast_ref::<anomaly::Unusable>().is_some()
+        || error.downcast_ref::<rules::Unusable>().is_some()
+    {
         exit::USAGE
     } else if matches!(refusal, Some(Refusal::Rejected(Rejection::NotFound)))
         || matches!(rows, Some(RowsError::UnknownProjection(_)))
@@ -180,12 +230,21 @@ async fn run(cli: Cli, out: &mut Output) -> Result<u8> {
             })?;
             Ok(exit::OK)
         }
+        Command::Price(args) => price::run(args, || Ok(Config::load(&cli.flags)?), out).await,
         Command::Demo(args) => demo::run(args, &cli.flags, out).await,
+        Command::Dfs(args) if args.in_memory() => dfs::run(args, None, out).await,
+        Command::Warehouse(args) if !args.reads_the_log() => {
+            warehouse::statements(&args, &configured(&cli.flags)?, out)
+        }
+        Command::Bus(args) if !args.needs_the_bus() => bus::asyncapi(&configured(&cli.flags)?, out),
         Command::Archive(args) => archive::run(args, &configured(&cli.flags)?, out).await,
         Command::Restore(args) => archive::restore(args, &configured(&cli.flags)?, out).await,
         Command::Backup(args) => archive::backup(args, &configured(&cli.flags)?, out).await,
         Command::Audit(args) => audit::run(args, &configured(&cli.flags)?, out).await,
         Command::Privacy(args) => privacy::run(args, &configured(&cli.flags)?, out).await,
+        Command::Anomaly(args) => anomaly::run(args, out).await,
+        Command::Style(args) if args.in_memory() => style::run(args, None, &mut *out).await,
+        Command::Runs(args) if args.remote() => runs::remote(args, out).await,
         Command::Serve => serve::run(Config::load(&cli.flags)?, out).await,
         Command::Replay(args) => {
             let config = Config::load(&cli.flags)?;
@@ -220,11 +279,31 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
             let privacy = wiring::Privacy::open(&config, clock.clone()).await?;
             import::run(args, privacy.over(log), clock, Arc::new(RandomIds), out).await?
         }
+        Command::Rules(args) => rules::run(args, wiring::history(&config, log)?, out).await?,
+        Command::Webhooks(args) => {
+            let privacy = wiring::Privacy::open(&config, clock.clone()).await?;
+            let log = privacy.over(log);
+            let services =
+                commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };
+            webhooks::run(args, &services, wiring::open_rows(&config).await?.rows, out).await?
+        }
         Command::Events(args) => events::run(args, wiring::history(&config, log)?, out).await?,
+        Command::Dfs(args) => dfs::run(args, Some(log), out).await?,
         Command::Projections(args) => {
             projections::run(args, log, wiring::open_rows(&config).await?.rows, out).await?
         }
         Command::Bus(args) => bus::run(args, &config, wiring::history(&config, log)?, out).await?,
+        Command::Warehouse(args) => warehouse::run(args, &config, log, out).await?,
+        Command::Style(args) => {
+            let privacy = wiring::Privacy::open(&config, clock.clone()).await?;
+            let log = privacy.over(wiring::history(&config, log)?);
+            let rows = wiring::open_rows(&config).await?.rows;
+            style::run(args, Some(&style::Opened { log, rows }), out).await?
+        }
+        Command::Positions(args) => positions::run(args, market::services(log, clock), out).await?,
+        Command::Market(args) => market::run(args, market::services(log, clock), out).await?,
+        Command::Runs(args) => runs::local(args, &config, market::services(log, clock), out).await?,
+        Command::Worker(args) => worker::run(args, &config, market::services(log, clock), out).await?,
         Command::Keys(args) => {
             let services =
                 commands::Services { log, clock, ids: Arc::new(RandomIds), bulk: Default::default() };
@@ -236,7 +315,9 @@ async fn with_log(config: Config, command: Command, out: &mut Output) -> Result<
         Command::Archive(_) | Command::Audit(_) | Command::Restore(_) => exit::OK,
         Command::Backup(_) | Command::Privacy(_) => exit::OK,
         Command::Serve
+        | Command::Anomaly(_)
         | Command::Demo(_)
+        | Command::Price(_)
         | Command::Replay(_)
         | Command::Model(_)
         | Command::Completions { .. }

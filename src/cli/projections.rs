@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use domain::TenantId;
-use domain::ports::bus::RELAY;
 use domain::ports::log::EventLog;
+use domain::ports::rows::is_worker;
 use domain::ports::rows::{RowStore, Source};
 use serde_json::json;
 
@@ -71,7 +71,7 @@ async fn list(log: &dyn EventLog, rows: &dyn RowStore, out: &mut Output) -> Resu
             "projection", "gen", "model", "status", "position", "lag", "dead"
         ))?;
     }
-    for generation in rows.generations().await?.into_iter().filter(|g| *g.id.projection != *RELAY) {
+    for generation in rows.generations().await?.into_iter().filter(|g| !is_worker(&g.id.projection)) {
         let lag = head.saturating_sub(generation.position);
         let status = serde_json::to_value(generation.status)?;
         let status = status.as_str().unwrap_or_default();

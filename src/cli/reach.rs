@@ -11,7 +11,7 @@ use domain::ports::log::EventLog;
 use infra_runtime::{Config, RandomIds, SystemClock};
 use replays::{By, Engine, ReplayError};
 use reqwest_tls::header::{ACCEPT, CONTENT_TYPE};
-use reqwest_tls::{Client, Response, StatusCode};
+use reqwest_tls::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
@@ -73,17 +73,18 @@ impl Server {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let key = format!("cli-{}", uuid::Uuid::now_v7());
+        Self::answer(self.posting(path, body).header("Idempotency-Key", key).send().await?).await
+    }
+
+    fn posting(&self, path: &str, body: &Value) -> RequestBuilder {
         let request = self.client.post(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
-        let request = request.header("Idempotency-Key", format!("cli-{}", uuid::Uuid::now_v7()));
-        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
-        Self::answer(request.send().await?).await
+        request.header(CONTENT_TYPE, "application/json").body(body.to_string())
     }
 
     /// Writes every line of the answer but the last, which it returns.
     pub async fn post_for_lines(&self, path: &str, body: &Value, to: &mut impl Write) -> Result<Value> {
-        let request = self.client.post(format!("{}{path}", self.url)).header("X-API-Key", &self.key);
-        let request = request.header(ACCEPT, "application/x-ndjson").header(CONTENT_TYPE, "application/json");
-        let mut response = request.body(body.to_string()).send().await?;
+        let mut response = self.posting(path, body).header(ACCEPT, "application/x-ndjson").send().await?;
         if !response.status().is_success() {
             return Self::answer(response).await;
         }

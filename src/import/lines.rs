@@ -78,23 +78,31 @@ pub fn bounds(file: &Path, format: Format) -> io::Result<Option<(Timestamp, Time
 /// Calls `line` with each line (without its end) and the bytes of the file read
 /// so far, until it answers false. A line over the limit arrives as one NUL,
 /// which is broken in any format. Answers the bytes read.
-fn each(file: &Path, mut line: impl FnMut(&[u8], u64) -> bool) -> io::Result<u64> {
+fn each(file: &Path, line: impl FnMut(&[u8], u64) -> bool) -> io::Result<u64> {
+    each_within(MAX_LINE_BYTES, file, line)
+}
+
+pub(super) fn each_within(
+    max: usize,
+    file: &Path,
+    mut line: impl FnMut(&[u8], u64) -> bool,
+) -> io::Result<u64> {
     let read = Arc::new(AtomicU64::new(0));
     let raw = BufReader::new(Counted { inner: File::open(file)?, read: read.clone() });
     let mut text = unpacked(raw)?;
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        let got = text.by_ref().take(MAX_LINE_BYTES as u64 + 2).read_until(b'\n', &mut bytes)?;
+        let got = text.by_ref().take(max as u64 + 2).read_until(b'\n', &mut bytes)?;
         if got == 0 {
             break;
         }
         if bytes.pop_if(|b| *b == b'\n').is_some() {
             bytes.pop_if(|b| *b == b'\r');
-        } else if bytes.len() > MAX_LINE_BYTES {
+        } else if bytes.len() > max {
             text.skip_until(b'\n')?;
         }
-        if bytes.len() > MAX_LINE_BYTES {
+        if bytes.len() > max {
             bytes.clear();
             bytes.push(0);
         }

@@ -9,8 +9,10 @@ mod click;
 mod combined;
 mod lines;
 mod link;
+pub mod nascar;
 mod report;
 mod show;
+pub mod signals;
 mod tsv;
 mod write;
 

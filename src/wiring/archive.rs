@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::clock::Clock;
+use domain::ports::tree::TreeLog;
 use infra_archive::{ArchiveStore, Archiver, OpenError, Patience, S3Settings, Settings, Signed};
 use infra_runtime::Config;
 use infra_runtime::config::ConfigError;
@@ -17,6 +18,12 @@ pub fn open_archive(config: &Config) -> Result<ArchiveStore, ConfigError> {
 
 /// Another archive, with the same credentials.
 pub fn open_archive_at(config: &Config, url: &str) -> Result<ArchiveStore, ConfigError> {
+    open_store(config, "archive.url", url)
+}
+
+/// A folder or a store that a setting names, with the credentials of the
+/// configuration.
+pub fn open_store(config: &Config, setting: &str, url: &str) -> Result<ArchiveStore, ConfigError> {
     let s3 = S3Settings {
         endpoint: config.s3.endpoint.clone(),
         region: config.s3.region.clone(),
@@ -25,7 +32,7 @@ pub fn open_archive_at(config: &Config, url: &str) -> Result<ArchiveStore, Confi
         path_style: config.s3.path_style,
     };
     let opened = ArchiveStore::open(url, &s3, &Patience::default());
-    opened.map_err(|e: OpenError| config.invalid("archive.url", e))
+    opened.map_err(|e: OpenError| config.invalid(setting, e))
 }
 
 pub fn archiver(
@@ -33,7 +40,7 @@ pub fn archiver(
     store: ArchiveStore,
     log: &OpenLog,
     clock: Arc<dyn Clock>,
-    origin: Option<String>,
+    (tree, origin): (Arc<dyn TreeLog>, Option<String>),
 ) -> Archiver {
     let settings = Settings {
         segment_bytes: config.archive.segment_bytes,
@@ -43,7 +50,7 @@ pub fn archiver(
     };
     let archiver = Archiver::new(store, log.log.clone(), clock, settings);
     match origin {
-        Some(origin) => archiver.with_tree(Signed { tree: log.tree.clone(), origin }),
+        Some(origin) => archiver.with_tree(Signed { tree, origin }),
         None => archiver,
     }
 }

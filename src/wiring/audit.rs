@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use daybook_http::health::Status;
 use domain::ports::clock::Clock;
 use domain::ports::log::EventLog;
+use domain::ports::tree::TreeLog;
 use infra_runtime::Config;
 use infra_runtime::config::{ConfigError, DatabaseUrl};
 use proofs::{LogTiles, SigningKey};
@@ -19,7 +20,7 @@ use workers::signer::SignerState;
 use workers::{Signer, SignerConfig};
 use zeroize::Zeroizing;
 
-use super::OpenLog;
+use super::{OpenLog, witnesses};
 
 /// The keys of the configuration, for those who sign. An embedded server has
 /// one of its own, made when it is first asked for.
@@ -97,8 +98,8 @@ pub fn origin(config: &Config, keys: &[SigningKey]) -> Option<String> {
 }
 
 /// What the routes of the tree need. `log` reads what was trimmed, too.
-pub fn tree_state(opened: &OpenLog, log: Arc<dyn EventLog>, origin: Option<String>) -> TreeState {
-    TreeState { log, tree: opened.tree.clone(), tiles: Arc::new(LogTiles::new(opened.tree.clone())), origin }
+pub fn tree_state(log: Arc<dyn EventLog>, tree: Arc<dyn TreeLog>, origin: Option<String>) -> TreeState {
+    TreeState { log, tiles: Arc::new(LogTiles::new(tree.clone())), tree, origin }
 }
 
 /// `None` if there is no key to sign with.
@@ -107,8 +108,9 @@ pub fn signer(
     log: &OpenLog,
     keys: Vec<SigningKey>,
     clock: Arc<dyn Clock>,
-) -> Option<Arc<Signer>> {
-    let origin = origin(config, &keys).filter(|_| !keys.is_empty())?;
+) -> Result<Option<Arc<Signer>>, ConfigError> {
+    let shown = witnesses::shown(config, &log.tree)?;
+    let Some(origin) = origin(config, &keys).filter(|_| !keys.is_empty()) else { return Ok(None) };
     let signing = SignerConfig {
         origin,
         keys,
@@ -116,14 +118,22 @@ pub fn signer(
         record: config.audit.record.clone(),
     };
     let tiles = Arc::new(LogTiles::new(log.tree.clone()));
-    Some(Arc::new(Signer::new(log.tree.clone(), tiles, Vec::new(), clock, signing)))
+    let signer = Signer::new(log.tree.clone(), tiles, Vec::new(), clock, signing);
+    Ok(Some(Arc::new(signer.showing(shown))))
 }
 
 /// The page is public: what is wrong stands in the log.
 pub fn health(state: &watch::Receiver<SignerState>) -> Status {
     let state = state.borrow();
+    let mut detail = match &state.error {
+        None => format!("signed up to position {}", state.signed),
+        Some(_) => format!("nothing is signed past position {}", state.signed),
+    };
+    for witness in &state.witnesses {
+        detail.push_str(&format!(", cosigned by {} up to {}", witness.name, witness.cosigned));
+    }
     match &state.error {
-        None => Status::ok(format!("signed up to position {}", state.signed)),
-        Some(_) => Status::failed(format!("nothing is signed past position {}", state.signed)),
+        None => Status::ok(detail),
+        Some(_) => Status::failed(detail),
     }
 }

@@ -47,6 +47,7 @@ pub fn connect(config: &Config) -> Result<Option<NatsBus>> {
         max_messages: settings.max_messages,
         duplicate_window: Duration::from_secs(settings.duplicate_window_seconds.into()),
         in_flight: settings.in_flight,
+        live: settings.live,
         ..BusOptions::new("")
     };
     Ok(Some(NatsBus::new(options).map_err(|e| config.invalid("nats.url", e))?))

@@ -7,10 +7,10 @@ use domain::ports::archive::ArchiveError;
 use domain::ports::log::EventLog;
 use infra_archive::arrow_array::cast::AsArray;
 use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
-use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch};
+use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use infra_archive::{ArchiveStore, Chunks, Scan, SealedHistory, positions};
 use privacy::{Keyring, OpenedLog};
-use projections::bulk::{Batches, Columns, Extent, Sealed, Texts, Wants};
+use projections::bulk::{Batches, Columns, Extent, Room, Sealed, Texts, Wants};
 use replays::history;
 
 use super::opened;
@@ -49,7 +49,7 @@ impl Sealed for ArchiveColumns {
         }
         let scan = Scan::new(&[wants.event_type], &names).dictionaries().in_background();
         let chunks = self.archive.scan(&manifest, &scan);
-        Ok(Box::new(Reader { chunks, wants, members, keys, through, ended: false }))
+        Ok(Box::new(Reader { chunks, wants, members, keys, through, ended: false, room: Room::default() }))
     }
 
     fn events(&self) -> Arc<dyn EventLog> {
@@ -66,12 +66,14 @@ struct Reader {
     keys: Option<Arc<Keyring>>,
     through: u64,
     ended: bool,
+    /// What the batch before took.
+    room: Room,
 }
 
 #[async_trait]
 impl Batches for Reader {
     async fn next(&mut self) -> Result<Option<Columns>, ArchiveError> {
-        let mut gathered = Gathered::new(self.wants);
+        let mut gathered = Gathered::new(self.wants, &self.room);
         let mut batches = Vec::new();
         while !self.ended && gathered.columns.len() < ROWS {
             let Some(chunk) = self.chunks.next().await? else {
@@ -86,6 +88,7 @@ impl Batches for Reader {
         if let Some(keys) = &self.keys {
             opened::open(batches, keys, self.wants, &mut gathered.columns).await?;
         }
+        self.room = gathered.columns.room();
         Ok((!gathered.columns.is_empty()).then_some(gathered.columns))
     }
 }
@@ -106,12 +109,8 @@ struct Dictionary {
 }
 
 impl Gathered {
-    fn new(wants: Wants) -> Self {
-        let columns = Columns {
-            event_type: wants.event_type,
-            members: wants.members.iter().map(|_| Texts::default()).collect(),
-            ..Columns::default()
-        };
+    fn new(wants: Wants, room: &Room) -> Self {
+        let columns = Columns::with_room(wants, room);
         let members = wants.members.iter().map(|_| Dictionary::default()).collect();
         Self { columns, tenants: Dictionary::default(), members }
     }
@@ -159,14 +158,28 @@ impl Dictionary {
         if !self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, coded.values())) {
             let values = coded.values().as_string_opt::<i32>().ok_or_else(|| unread(name))?;
             self.base = i32::try_from(texts.len()).map_err(|_| unread(name))?;
-            values.iter().for_each(|value| texts.add(value.unwrap_or_default()));
+            add_all(values, texts).ok_or_else(|| unread(name))?;
             self.last = Some(coded.values().clone());
         }
         let keys = coded.keys();
+        if keys.null_count() == 0 {
+            texts.codes.extend(keys.values()[..rows].iter().map(|key| key + self.base));
+            return Ok(());
+        }
         let code = |row| if keys.is_valid(row) { keys.value(row) + self.base } else { -1 };
         texts.codes.extend((0..rows).map(code));
         Ok(())
     }
+}
+
+/// At once, since they stand one after the other there, too.
+fn add_all(values: &StringArray, texts: &mut Texts) -> Option<()> {
+    let offsets = values.value_offsets();
+    let (first, last) = (usize::try_from(*offsets.first()?).ok()?, usize::try_from(*offsets.last()?).ok()?);
+    let bytes = std::str::from_utf8(values.value_data().get(first..last)?).ok()?;
+    // Offsets of an array never go back.
+    texts.extend(bytes, offsets[1..].iter().map(|end| *end as usize - first));
+    Some(())
 }
 
 fn unread(column: &str) -> ArchiveError {

@@ -8,7 +8,10 @@ use ::audit::recording::{Recorder, record_query};
 use anyhow::Result;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use commands::{BulkLimits, Subjects};
+use commands::samples::{self, Samples};
+use commands::signals::schemas::Schemas;
+use commands::signals::{self, Gateway};
+use commands::{BulkLimits, SchemaState, Subjects};
 use daybook_http::address::TrustedProxies;
 use daybook_http::auth::{Authenticator, Failures, KeyRing};
 use daybook_http::extract::BodyLimits;
@@ -17,16 +20,21 @@ use daybook_http::layers::{self, Cors, Routes};
 use daybook_http::limits::{Rate, RateLimits};
 use daybook_http::{openapi, problem_pages};
 use domain::ports::log::EventLog;
+use domain::ports::rows::RowStore;
 use domain::ports::sql::Sql;
 use infra_runtime::Config;
 use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
+use racing::Racing;
 use read_api::ReadState;
 use read_api::hub::Hub;
 use read_api::routes::tlog::{self, TreeState};
+use rewriting::{Rewriting, Sender};
 use tokio::sync::Semaphore;
 use workers::Signer;
 
+/// Races that are drawn at once.
+const DRAWING: usize = 2;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub fn router(
@@ -34,17 +42,18 @@ pub fn router(
     subjects: &Subjects,
     (state, tree): (ReadState, TreeState),
     (engine, exports, recorder): (replays::Engine, Exports, Arc<Recorder>),
-    sql: Option<Arc<dyn Sql>>,
+    (sql, desk, sender): (Option<Arc<dyn Sql>>, Option<runs::Desk>, Option<Sender>),
     ring: Arc<KeyRing>,
     health: Arc<Health>,
 ) -> Result<Router> {
     let services = &subjects.services;
+    let stop = state.stop.clone();
     let mut routes = Routes { health: health.routes(), ..Routes::default() };
     let mut parts = Vec::new();
+    let rewriting = Rewriting::new(services.clone(), state.rows.clone(), sender);
     if config.roles.has(Role::Commands) {
-        routes.api = routes.api.merge(commands::router(services.clone(), ring.clone()));
-        routes.api = routes.api.merge(commands::subjects(subjects.clone()));
-        parts.push(commands::openapi());
+        routes.api = routes.api.merge(commanded(config, subjects, (&ring, &state.rows))?);
+        parts.extend([commands::openapi(), racing::openapi()]);
     }
     if config.roles.has(Role::ReadApi) {
         // Auditors are told what is recorded, with personal data sealed.
@@ -59,6 +68,19 @@ pub fn router(
     if config.roles.has(Role::Commands) {
         routes.api = routes.api.merge(replays::routes::router(engine));
         parts.push(<replays::routes::Doc as utoipa::OpenApi>::openapi());
+    }
+    if config.roles.has(Role::Commands) || config.roles.has(Role::ReadApi) {
+        routes.api = routes.api.merge(rewriting::router(rewriting));
+        parts.push(rewriting::openapi());
+    }
+    if let Some(mut desk) = desk {
+        desk.stop = stop;
+        let served = runs::routes::Served {
+            commands: config.roles.has(Role::Commands),
+            reads: config.roles.has(Role::ReadApi),
+        };
+        routes.api = routes.api.merge(runs::routes::router(desk, served));
+        parts.push(runs::routes::openapi());
     }
     if !parts.is_empty() {
         if config.roles.has(Role::Hub) {
@@ -98,6 +120,33 @@ pub fn router(
         ids: services.ids.clone(),
     };
     Ok(layers::apply(routes, framed))
+}
+
+/// Every command's route.
+fn commanded(
+    config: &Config,
+    subjects: &Subjects,
+    (ring, rows): (&Arc<KeyRing>, &Arc<dyn RowStore>),
+) -> Result<Router> {
+    let services = &subjects.services;
+    let mut router = commands::router(services.clone(), ring.clone());
+    router = router.merge(commands::subjects(subjects.clone()));
+    let webhooks = super::webhooks::commanded(config, services)?;
+    router = router.merge(commands::webhooks(webhooks));
+    let of = &config.gateway;
+    let rates = RateLimits::new(
+        Rate::new(of.rate_per_second, of.rate_burst),
+        Rate::new(of.global_rate_per_second, of.global_rate_burst),
+    );
+    let schemas = Schemas::new(services.log.clone());
+    let state = SchemaState { services: services.clone(), schemas: schemas.clone() };
+    router = router.merge(commands::schemas(state));
+    let gateway = Gateway { services: services.clone(), schemas, rates };
+    router = router.merge(signals::router(gateway));
+    let samples = Samples::new(services.clone(), Arc::new(super::texts::TextFiles));
+    router = router.merge(samples::router(samples));
+    router = router.merge(racing::router(Racing::new(services.clone(), rows.clone(), DRAWING)));
+    Ok(router)
 }
 
 pub fn bulk_limits(config: &Config) -> BulkLimits {

@@ -8,18 +8,25 @@ mod erasing;
 pub mod exports;
 mod http;
 mod keys;
+mod language;
 pub mod log_keys;
 mod opened;
 mod replaying;
+mod results;
 #[cfg(feature = "sql")]
 pub mod sql;
 mod stores;
 mod tasks;
+mod texts;
+mod warehouse;
+pub mod webhooks;
+pub mod witnesses;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::poller::Poller;
 use ::audit::recording::Recorder;
 use anyhow::{Context, Result};
 use commands::Services;
@@ -31,6 +38,7 @@ use domain::registry;
 use infra_runtime::config::Role;
 use infra_runtime::telemetry::Metrics;
 use infra_runtime::{Config, RandomIds, SystemClock};
+use racing::{Racing, Sealer};
 use read_api::ReadState;
 use read_api::hub::server::{self, ServerConfig};
 use tokio::net::TcpListener;
@@ -41,9 +49,11 @@ pub use columns::ArchiveColumns;
 pub use erasing::{Journal, eraser};
 pub use keys::{Privacy, new_kek};
 pub use replaying::{engine, history, open_generations, sealed_history};
+pub use results::{desk, worker_name};
 pub use stores::{OpenLog, OpenRows, open_log, open_rows, scratch_log};
 use tasks::Tasks;
 pub use tasks::open_journal;
+pub use warehouse::{open_warehouse, warehouse};
 
 /// A server that runs until it is told to stop.
 pub struct Running {
@@ -105,10 +115,17 @@ pub async fn start(config: &Config) -> Result<Running> {
     }
     let keys = audit::signing_keys(config)?;
     let origin = audit::origin(config, &keys);
+    let shown = witnesses::shown(config, &log.tree)?;
     if config.roles.has(Role::Archiver) {
-        let archiver = archiver(config, open_archive(config)?, &log, services.clock.clone(), origin.clone());
+        let signed = (shown.clone(), origin.clone());
+        let archiver = archiver(config, open_archive(config)?, &log, services.clock.clone(), signed);
         let stop = stop.working.clone();
         tasks.working(async move { archiver.run(stop).await });
+    }
+    if config.roles.has(Role::Warehouse) && config.warehouse.is_set() {
+        let (warehouse, stop) =
+            (warehouse(config, log.log.clone(), services.clock.clone())?, stop.working.clone());
+        tasks.working(async move { warehouse.run(stop).await });
     }
     let signer = match config.roles.has(Role::Signer) {
         true => {
@@ -116,26 +133,61 @@ pub async fn start(config: &Config) -> Result<Running> {
             if !config.audit.signing_keys.is_empty() {
                 log_keys::added(&*log.log, &*services.ids, &keys).await?;
             }
-            audit::signer(config, &log, keys, services.clock.clone())
+            audit::signer(config, &log, keys, services.clock.clone())?
         }
         false => None,
     };
-    let tree = audit::tree_state(&log, recorded, origin);
+    if config.roles.has(Role::Reactor) {
+        let folder = config.data_dir.clone();
+        tasks.working(tasks::reactor(services.clone(), folder, stop.working.clone()));
+        if let Some(vitals) = tasks::vitals(config, &services, &rows) {
+            tasks.working(vitals.run(stop.working.clone()));
+        }
+        let watch = (log.log.clone(), rows.clone(), services.ids.clone());
+        tasks.working(tasks::drift_watch(watch, stop.working.clone()));
+    }
+    let sender = language::sender(config, &services)?;
+    if let Some(sender) = sender.clone().filter(|_| config.roles.has(Role::Reactor)) {
+        tasks.working(language::rewriter(sender, rows.clone(), stop.working.clone()));
+    }
+    if config.roles.has(Role::Dispatcher) {
+        let stop = stop.working.clone();
+        tasks.working(webhooks::dispatcher(config, &services, rows.clone(), stop)?);
+    }
+    if config.roles.has(Role::Poller)
+        && let Some(poller) = Poller::open(config, services.clone())?
+    {
+        tasks.working(poller.run(stop.working.clone()));
+    }
+    if config.roles.has(Role::Worker) && config.seal.before_seconds > 0 {
+        let before = Duration::from_secs(config.seal.before_seconds.into());
+        let racing = Racing::new(services.clone(), rows.clone(), 1);
+        tasks.working(Sealer::new(racing, before, config.seal.runs).run(stop.working.clone()));
+    }
+    let tree = audit::tree_state(recorded, shown, origin);
     let state = ReadState { log: engine.log.clone(), rows: rows.clone(), board, stop: stop.serving.clone() };
     let health = http::health(&log.log, &state, hub.as_deref(), signer.as_deref(), metrics);
     if let Some(signer) = signer {
+        for witness in witnesses::asked(config)? {
+            tasks.working(signer.clone().follow(witness, stop.working.clone()));
+        }
         tasks.working(signer.run(stop.working.clone()));
     }
     #[cfg(feature = "sql")]
     let sql = Some(sql::served(config, &log)?);
     #[cfg(not(feature = "sql"))]
     let sql = None;
+    let desk = results::served(config, &services)?;
+    if let Some(desk) = desk.as_ref().filter(|_| config.roles.has(Role::Worker)) {
+        results::workers(config, desk, &stop.working, &mut tasks);
+    }
     let subjects = erasing::subjects(&services, &privacy, &engine);
     let recorder = Recorder::new(log.log.clone(), services.clock.clone(), services.ids.clone());
     tasks.working(recorder.clone().run(stop.working.clone()));
     let exports = exports::served(config, &services)?;
     let history = (engine.clone(), exports, recorder);
-    let router = http::router(config, &subjects, (state, tree), history, sql, ring, health.clone())?;
+    let router =
+        http::router(config, &subjects, (state, tree), history, (sql, desk, sender), ring, health.clone())?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("listening on {}", config.http.listen))?;

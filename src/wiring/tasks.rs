@@ -2,6 +2,7 @@
 //! projectors.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result};
 use commands::Services;
 use domain::ports::clock::Ids;
 use domain::ports::journal::TapJournal;
+use domain::ports::log::EventLog;
 use domain::ports::rows::RowStore;
 use infra_journal::{DiskJournal, Options as JournalOptions};
 use infra_runtime::config::{HubAck, Role};
@@ -17,7 +19,8 @@ use read_api::hub::{self, Ack, Hub, HubConfig, HubTable, Proxies, Seed, Visitors
 use replays::{Engine, Runner};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use workers::{Drainer, DrainerConfig};
+use workers::reactions::{Parts, Shelf};
+use workers::{Drainer, DrainerConfig, DriftWatch, Reactor, Vitals};
 
 /// How long a server that starts waits for the hub's table.
 const TABLE_PATIENCE: Duration = Duration::from_secs(60);
@@ -180,4 +183,48 @@ fn hub_config(config: &Config) -> Result<HubConfig> {
 pub fn projectors(engine: Engine, stop: &CancellationToken, tasks: &mut Tasks) {
     let owner = format!("{}-{}", std::process::id(), RandomIds.next());
     tasks.working(Runner::new(engine, &owner).run(stop.clone()));
+}
+
+/// Opens as soon as the log answers.
+pub async fn reactor(services: Services, folder: PathBuf, stop: CancellationToken) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let Services { log, clock, ids, .. } = services;
+    let parts = Parts { log, clock, ids, shelf: Some(Shelf::new(folder.join("reactor.state"))) };
+    loop {
+        match Reactor::open(parts.clone()).await {
+            Ok(reactor) => return reactor.run(stop).await,
+            Err(error) => tracing::warn!(%error, "reactor: cannot begin yet"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Unless it is off.
+pub fn vitals(config: &Config, services: &Services, rows: &Arc<dyn RowStore>) -> Option<Vitals> {
+    let settings = &config.vitals;
+    let Services { log, clock, ids, .. } = services.clone();
+    let every = Duration::from_secs(settings.every_seconds.into());
+    let (rows, tenant) = (rows.clone(), settings.tenant.clone());
+    (!every.is_zero()).then_some(Vitals { log, rows, clock, ids, tenant, every, counted: 0 })
+}
+
+/// Opens as soon as the log answers.
+pub async fn drift_watch(
+    (log, rows, ids): (Arc<dyn EventLog>, Arc<dyn RowStore>, Arc<dyn Ids>),
+    stop: CancellationToken,
+) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    loop {
+        match DriftWatch::open(log.clone(), rows.clone(), ids.clone()).await {
+            Ok(watch) => return watch.run(stop).await,
+            Err(error) => tracing::warn!(%error, "style: changes cannot be looked for yet"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
 }

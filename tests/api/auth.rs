@@ -91,6 +91,7 @@ async fn a_key_of_the_log_works_from_its_position_until_its_revocation() {
         name: "turnstile".into(),
         roles: vec![Role::Reader],
         expires_at: None,
+        app: None,
         secret_sha256: key.secret_sha256.clone(),
     };
     let position = command(&app, &key.id, &mut state, issue).await;

@@ -24,15 +24,20 @@ pub struct Bed {
 
 impl Bed {
     pub fn sqlite() -> Option<Self> {
-        Self::make(None)
+        Self::make(None, &[])
+    }
+
+    /// With further settings.
+    pub fn set(more: &[(&str, &str)]) -> Option<Self> {
+        Self::make(None, more)
     }
 
     pub async fn postgres() -> Option<Self> {
         let database = postgres::database().await?;
-        Self::make(Some(database))
+        Self::make(Some(database), &[])
     }
 
-    fn make(database: Option<Database>) -> Option<Self> {
+    fn make(database: Option<Database>, more: &[(&str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let (data, own) = (folder.path().join("data"), folder.path().join("auditor"));
         for folder in [&data, &own] {
@@ -41,6 +46,7 @@ impl Bed {
         let key = folder.path().join("log.key");
         let keys = format!("{KEY},{ELSEWHERE}:elsewhere:auditor");
         let mut settings = vec![("AUDIT_SIGNING_KEYS", key.to_str().unwrap()), ("API_KEYS", keys.as_str())];
+        settings.extend(more);
         settings.extend(database.as_ref().map(|d| ("DATABASE_URL", d.url.as_str())));
         let cli = Cli::new(&data, &settings)?;
         let made = cli.json(&["audit", "keys", "generate", ORIGIN, "--out", key.to_str().unwrap()], 0);

@@ -11,3 +11,4 @@ mod proofs;
 mod tamper;
 mod walk;
 mod watch;
+mod witness;

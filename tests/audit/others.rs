@@ -117,3 +117,91 @@ fn an_archive_is_audited_by_another_program_and_by_ours() {
     let Some(size) = python(&bed, AUDIT, &[archive.join("tlog").to_str().unwrap()]) else { return };
     assert_eq!(size, verdict["last"].to_string());
 }
+
+/// A witness that we did not write, on a free port. Ended when dropped.
+struct TheirWitness {
+    python: std::ffi::OsString,
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Option<std::process::Child>,
+}
+
+impl TheirWitness {
+    fn new() -> Option<(Self, String)> {
+        let Some(python) = std::env::var_os("DAYBOOK_TEST_PYTHON") else {
+            daybook_tests::skip("DAYBOOK_TEST_PYTHON is not set");
+            return None;
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let made = Self { python, folder: tempfile::tempdir().unwrap(), port, child: None };
+        let listen = format!("127.0.0.1:{port}");
+        let key = made.run(&["init", "--name", "witness.example/theirs", "--listen", &listen]);
+        Some((made, key))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.python);
+        command.args(["-m", "aics_witness"]).args(args).args(["--config", "witness.json"]);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Serves for a log once it listens, which it says.
+    fn serve(&mut self, key: &str) {
+        self.run(&["add-log", "--origin", super::bed::ORIGIN, "--vkey", key]);
+        let mut child = self.command(&["serve"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let said = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut lines = std::io::BufRead::lines(said);
+        assert!(lines.any(|line| line.unwrap().contains("listening on")));
+        // Read on, or it could not say more.
+        std::thread::spawn(move || lines.for_each(drop));
+        self.child = Some(child);
+    }
+}
+
+impl Drop for TheirWitness {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// It cosigns what we sign, continues from what it has seen, and refuses a log
+/// that was set back.
+#[test]
+fn a_witness_that_we_did_not_write_cosigns() {
+    let Some((mut theirs, witness)) = TheirWitness::new() else { return };
+    let setting = format!("{witness} http://127.0.0.1:{}", theirs.port);
+    let Some(bed) = Bed::set(&[("AUDIT_WITNESSES", &setting), ("AUDIT_QUORUM", "1")]) else { return };
+    theirs.serve(&std::fs::read_to_string(bed.file("key")).unwrap());
+    let (key, proof, early) = (bed.file("key"), bed.file("proof"), bed.file("early"));
+    let check = ["audit", "check", &proof, "--key", &key, "--witness", &witness];
+    bed.cli.output(&["audit", "prove", "1", "--out", &proof]);
+    assert_eq!(bed.cli.json(&check, 0)["witnesses"], 1);
+    let database = bed.cli.data.join("daybook.db");
+    std::fs::copy(&database, &early).unwrap();
+    // The next checkpoint continues the one that it has seen.
+    bed.import("more", 300);
+    bed.sign("checkpoint");
+    bed.cli.output(&["audit", "prove", "700", "--out", &proof]);
+    assert_eq!(bed.cli.json(&check, 0)["witnesses"], 1);
+
+    // Yesterday's database, and nothing of ours remembers what was signed.
+    std::fs::copy(&early, &database).unwrap();
+    for name in ["audit.checkpoint", "daybook.db-wal", "daybook.db-shm"] {
+        let _ = std::fs::remove_file(bed.cli.data.join(name));
+    }
+    bed.import("other", 10);
+    let said = bed.cli.refused(&["audit", "checkpoint"], 1);
+    assert!(said.contains("set back") && said.contains("witness.example/theirs"), "{said}");
+    let refused = bed.cli.refused(&["audit", "checkpoint"], 1);
+    assert!(refused.contains("audit.refused"), "{refused}");
+}

@@ -1,18 +1,11 @@
 //! The walk of `docs/auditors.md`: an audit from nothing but a public key, a
 //! checkpoint that was kept, and a copy of the archive.
 
-use std::path::Path;
-use std::process::Command;
-
 use daybook_tests::cli::Cli;
+use daybook_tests::copy_folder;
 use serde_json::{Value, json};
 
 use super::bed::{Bed, ORIGIN, flip};
-
-fn copied(from: &Path, to: &Path) {
-    let done = Command::new("cp").arg("-r").args([from, to]).status().unwrap();
-    assert!(done.success());
-}
 
 #[test]
 fn an_audit_needs_a_public_key_and_an_archive() {
@@ -22,7 +15,7 @@ fn an_audit_needs_a_public_key_and_an_archive() {
     bed.import("more", 100);
     bed.cli.json(&["archive", "run"], 0);
     bed.cli.json(&["audit", "export", "--out", &bed.file("given"), "--type", "band.registered"], 0);
-    copied(&bed.cli.data.join("archive"), &bed.own.join("archive"));
+    copy_folder(&bed.cli.data.join("archive"), &bed.own.join("archive"));
     let (key, seen, archive) = (bed.file("key"), bed.file("seen"), bed.file("archive"));
 
     let own = bed.own.join("own");

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get;
 use daybook_tests::cli::Cli;
-use proofs::{Checkpoint, SigningKey};
+use proofs::{Checkpoint, SigningKey, cosign};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -100,6 +100,27 @@ async fn what_contradicts_is_found_and_kept() {
     let again = log.watch(&found[1].1, &["--once"], 4);
     assert_eq!(again["kept"].as_str(), Some(found[1].0.as_str()));
     log.watch(&seen, &["--once"], 0);
+}
+
+/// It may be cosigned yet. What its own key has signed counts against it all
+/// the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_witness_has_seen_does_not_count_for_the_log() {
+    let Some(log) = Log::new().await else { return };
+    let witness = SigningKey::generate_witness("witness.example", &[5; 32]).unwrap();
+    let cosigned = |note: String| note.clone() + &cosign(&note, &witness, 7).unwrap();
+    let public = witness.public().to_string();
+    let (once, on) = (["--once", "--witness", &public], ["--witness", &public]);
+    log.watch(&note(10, 1, 1), &once, 1);
+    assert!(!std::fs::exists(log.file("state")).unwrap());
+    let seen = cosigned(note(10, 1, 1));
+    log.watch(&seen, &once, 0);
+    let said = log.watch(&note(10, 1, 1), &once, 1).as_str().unwrap().to_owned();
+    assert!(said.contains("0 of the 1 witnesses"), "{said}");
+    for shown in [note(10, 2, 1), note(9, 1, 1), cosigned(note(9, 1, 1)), cosigned(note(10, 1, 2))] {
+        assert_eq!(log.watch(&shown, &on, 4)["holds"], false);
+    }
+    assert_eq!(log.held("state"), seen);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,9 +8,11 @@ mod hub;
 mod hub_server;
 mod privacy;
 mod projector;
+mod races;
 mod relay;
 mod replays;
 mod routes;
 mod server;
 mod slow_log;
+#[cfg(feature = "sql")]
 mod sql;

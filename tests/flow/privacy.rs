@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use daybook_tests::cli::Cli;
-use daybook_tests::postgres;
 use daybook_tests::server::{KEK, Server};
+use daybook_tests::{holding, postgres};
 use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Value, json};
 
@@ -42,20 +42,6 @@ fn printed(cli: &Cli, args: &[&str]) -> String {
     let output = cli.output(args);
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// Files under a folder that hold a text as it is.
-fn holding(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(holding(&path, text));
-        } else if fs::read(&path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 #[tokio::test]

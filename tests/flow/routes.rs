@@ -42,7 +42,16 @@ async fn the_document_names_what_is_served_and_nothing_else() {
     let documented = documented(&document);
 
     let mut paths = BTreeSet::from(["/e".to_owned()]);
-    for folder in ["audit/src", "commands/src", "read-api/src", "replays/src", "http/src"] {
+    for folder in [
+        "audit/src",
+        "commands/src",
+        "racing/src",
+        "read-api/src",
+        "replays/src",
+        "http/src",
+        "runs/src",
+        "rewriting/src",
+    ] {
         routed(&repository().join(folder), &mut paths);
     }
     paths.retain(|path| !PAGES.contains(&path.as_str()));

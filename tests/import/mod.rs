@@ -1,5 +1,7 @@
 //! `daybook import` against counts made in another way.
 
+mod feeds;
+mod nascar;
 mod real;
 mod small;
 

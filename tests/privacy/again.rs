@@ -1,30 +1,16 @@
 //! Copies from before an erasure that are put back.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use daybook_tests::cli::Cli;
 use daybook_tests::server::{KEK, Server};
+use daybook_tests::{copy_folder, holding};
 use serde_json::{Value, json};
 
-use super::bed::{MARKS, exported, get, holding, prepared, taps};
+use super::bed::{MARKS, exported, get, prepared, taps};
 
 const ERASE: [&str; 5] = ["privacy", "erase", "band:b1", "--reason", "asked"];
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, target) = {
-            let entry = entry.unwrap();
-            (entry.path(), to.join(entry.file_name()))
-        };
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => drop(fs::copy(&path, &target).unwrap()),
-        }
-    }
-}
 
 fn is_erased(cli: &Cli) {
     let lines = exported(cli, "b1");
@@ -53,8 +39,8 @@ impl Site {
         server.stop().unwrap();
         cli.json(&["archive", "run"], 0);
         let before = folder.path().join("before");
-        copy(&data, &before.join("data"));
-        copy(&archive, &before.join("archive"));
+        copy_folder(&data, &before.join("data"));
+        copy_folder(&archive, &before.join("archive"));
         let keys = |name: &str| folder.path().join(name).display().to_string();
         cli.json(&["privacy", "keys", "export", &keys("keys.before")], 0);
         cli.json(&ERASE, 0);
@@ -125,7 +111,7 @@ async fn keys_put_back_are_erased_again_when_a_server_starts() {
 async fn databases_of_yesterday_are_erased_again_with_their_rows() {
     let Some(site) = Site::erased().await else { return };
     fs::remove_dir_all(&site.cli.data).unwrap();
-    copy(&site.folder.path().join("before/data"), &site.cli.data);
+    copy_folder(&site.folder.path().join("before/data"), &site.cli.data);
     let server = site.cli.serve();
     let status = until_erased(&server, 1).await;
     let position = status["certificates"][0]["erased"]["position"].as_u64().unwrap();

@@ -1,8 +1,5 @@
 //! Taps of two bands, each by an agent that nobody else has.
 
-use std::fs;
-use std::path::Path;
-
 use daybook_tests::cli::Cli;
 use daybook_tests::server::{KEY, Server};
 use reqwest::{Client, StatusCode, redirect};
@@ -86,20 +83,6 @@ pub fn exported(cli: &Cli, band: &str) -> Vec<Value> {
 pub fn taps(lines: &[Value]) -> Vec<&Value> {
     let facts = lines.iter().filter_map(|line| line.get("fact"));
     facts.filter(|fact| fact["type"] == "band.tapped").map(|fact| &fact["payload"]).collect()
-}
-
-/// Files under a folder that hold a text as it is.
-pub fn holding(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(holding(&path, text));
-        } else if fs::read(&path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 /// Everything that is verified of an installation at rest.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use daybook_tests::cli::Cli;
+use daybook_tests::holding;
 use daybook_tests::nats::Nats;
 use daybook_tests::postgres;
 use serde_json::{Value, json};
 
-use super::bed::{MARKS, TAPS, all_holds, exported, get, holding, post, prepared, tap, tap_by_journal, taps};
+use super::bed::{MARKS, TAPS, all_holds, exported, get, post, prepared, tap, tap_by_journal, taps};
 
 const ERASE: [&str; 5] = ["privacy", "erase", "band:b1", "--reason", "asked for on paper"];
 

@@ -48,7 +48,7 @@ impl Server {
     pub fn start_with(binary: &Path, data: &Path, settings: &[(&str, &str)], stderr: Stdio) -> Result<Self> {
         let mut command = Command::new(binary);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
             .env("API_KEYS", KEY)
             .env("LOG_LEVEL", "warn")

@@ -5,6 +5,7 @@ mod child;
 mod ci;
 mod demo;
 mod install;
+mod languages;
 mod python;
 mod services;
 mod test;

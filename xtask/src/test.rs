@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Result;
 
 use crate::services::Services;
-use crate::{child, python};
+use crate::{child, languages, python};
 
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -18,10 +18,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     Services::prepare()?;
     let python = python::prepare()?;
+    let languages = languages::prepare()?;
     let services = Services::start()?;
     let with_servers = |command: &mut Command| {
         command.envs(services.variables()).env("DAYBOOK_TEST_REQUIRE_SERVERS", "1");
-        command.env(python::VARIABLE, &python);
+        command.env(python::VARIABLE, &python).env(languages::VARIABLE, &languages);
     };
     // Tests of whole servers run the binaries. Everything in one go, because
     // binaries alone select other features and compile what is heavy twice.

@@ -123,6 +123,11 @@ async fn all_aggregates_have_states() {
         ("api_key", "api_key.issued"),
         ("model", "model.defined"),
         ("replay", "replay.requested"),
+        ("instrument", "instrument.defined"),
+        ("position", "position.opened"),
+        ("market_snapshot", "market_snapshot.recorded"),
+        ("fixings", "fixings.published"),
+        ("repricing", "repricing.requested"),
     ] {
         let payload = std::fs::read_to_string(format!("{samples}/{event_type}.1.json")).unwrap();
         let event = format!("{event_type} {}", payload.trim());

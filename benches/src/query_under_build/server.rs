@@ -57,6 +57,8 @@ impl Server {
             None => DatabaseUrl::Sqlite(folder.path().join("daybook.db")),
             Some(database) => DatabaseUrl::try_from(database.url.clone()).map_err(anyhow::Error::msg)?,
         };
+        // PostgreSQL may have several processes, which need one key.
+        config.privacy.kek = Secret::new("5".repeat(64));
         config.hub.journal_dir = folder.path().join("journal");
         config.archive.url = folder.path().join("archive").display().to_string();
         config.archive.seal_seconds = 86_400;
@@ -134,7 +136,7 @@ async fn load(config: &Config, archived: bool, arguments: &Arguments) -> Result<
     let log = open_log(config, clock.clone()).await?;
     facts::write(&*log.log, arguments.bands, SHOWS, arguments.taps).await?;
     if archived {
-        let archiver = archiver(config, open_archive(config)?, &log, clock, None);
+        let archiver = archiver(config, open_archive(config)?, &log, clock, (log.tree.clone(), None));
         while archiver.seal(true).await?.is_some() {}
     }
     log.close().await;

@@ -38,6 +38,9 @@ struct IssueKey {
     #[schema(example = "box office")]
     name: String,
     roles: Vec<Role>,
+    /// Makes it the key of one app: it sends this app's signals and nothing
+    /// else. `roles` is `ingest` alone then.
+    app: Option<String>,
     /// RFC 3339; without it the key does not expire.
     #[schema(value_type = Option<String>)]
     expires_at: Option<Timestamp>,
@@ -75,12 +78,12 @@ async fn issue(
     caller: Caller,
     body: JsonBody<IssueKey>,
 ) -> Result<Response, Problem> {
-    let IssueKey { name, roles, expires_at } = body.value;
+    let IssueKey { name, roles, app, expires_at } = body.value;
     let new = NewKey::generate();
     // A repeated request must reach the stream of the first one, whose id is
     // in the stored events; the new id is used only if there is none.
     let call = caller.call(Role::Admin, &new.id, body.hash, UrlPolicy::default());
-    let command = Command::Issue { name, roles, expires_at, secret_sha256: new.secret_sha256.clone() };
+    let command = Command::Issue { name, roles, expires_at, app, secret_sha256: new.secret_sha256.clone() };
     let outcome = run(&keys, &call, command).await?;
     let fresh = outcome.stream.id == new.id;
     let issued = IssuedKey {

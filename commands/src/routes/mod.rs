@@ -1,11 +1,16 @@
 //! One file per aggregate.
 
+pub mod anomalies;
 pub mod bands;
 pub mod bulk;
 pub mod keys;
 pub mod live_events;
 pub mod privacy;
+pub mod races;
+pub mod rules;
+pub mod schemas;
 pub mod tenant;
+pub mod webhooks;
 
 use daybook_http::Problem;
 use domain::api_key::Role;
@@ -23,7 +28,7 @@ use crate::reply::Outcome;
 pub struct NoFields {}
 
 /// Executes a writer's command.
-async fn write<A>(
+pub async fn write<A>(
     services: &Services,
     caller: Caller,
     id: &str,

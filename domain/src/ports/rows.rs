@@ -52,7 +52,7 @@ impl fmt::Display for ModelId {
 }
 
 /// One table of a projection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableSpec {
     pub name: &'static str,
     /// Whether rows have a sort key, for scans by it.
@@ -116,6 +116,17 @@ pub struct Generation {
     pub dead_letters: u64,
     /// No commit moves the checkpoint past this for now.
     pub held: Option<u64>,
+}
+
+/// The dispatcher's row in the registry of generations: a lease without tables.
+pub const DISPATCHER: &str = "dispatcher";
+
+/// The dispatcher's rows: what is open, for its next start. No read model.
+pub const DISPATCHER_OPEN: &str = "dispatcher_open";
+
+/// Whether this is a worker's own and no read model.
+pub fn is_worker(projection: &str) -> bool {
+    [crate::ports::bus::RELAY, DISPATCHER, DISPATCHER_OPEN].contains(&projection)
 }
 
 /// The right to write a generation, until another epoch begins.
@@ -357,6 +368,12 @@ pub trait RowStore: Generations {
     ) -> Result<Vec<Option<String>>, RowsError>;
 
     async fn commit(&self, commit: Commit) -> Result<(), RowsError>;
+
+    /// The same of a build, which nobody waits for: it may take longer, so that
+    /// others need not.
+    async fn commit_built(&self, commit: Commit) -> Result<(), RowsError> {
+        self.commit(commit).await
+    }
 
     /// Answers all queries from one snapshot. Without queries it only tells
     /// the position.

@@ -61,9 +61,9 @@ pub trait TreeLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<SignedCheckpoint>, LogError>;
 
-    /// Keeps a checkpoint and returns it as it is kept. One of the newest's size
-    /// adds its signature lines to it; a smaller one is refused, and so is
-    /// another tree of that size.
+    /// Keeps a checkpoint and returns it as it is kept. One of a size that is
+    /// kept adds its signature lines to that one; another tree of that size is
+    /// refused, and so is any other that is smaller than the newest.
     async fn keep_checkpoint(
         &self,
         checkpoint: &SignedCheckpoint,
@@ -113,7 +113,8 @@ pub async fn frontier_at(log: &dyn TreeLog, size: u64) -> Result<Frontier, LogEr
 }
 
 /// A kept checkpoint with the signature lines of another of the same size and
-/// tree, each line once.
+/// tree, each key once: a witness that is asked twice signs two times, and a
+/// note with both is no note.
 pub fn merge_checkpoints(
     kept: &SignedCheckpoint,
     other: &SignedCheckpoint,
@@ -125,11 +126,26 @@ pub fn merge_checkpoints(
     }
     let mut note = kept.note.clone();
     for line in other_lines.split_inclusive('\n') {
-        if !lines.split_inclusive('\n').any(|l| l == line) {
+        let same = |have: &str| have == line || key_of(have).is_some_and(|key| Some(key) == key_of(line));
+        if !lines.split_inclusive('\n').any(same) {
             note.push_str(line);
         }
     }
     Ok(SignedCheckpoint { note, ..kept.clone() })
+}
+
+/// Whose line it is: a name, and the 32 bits of the key's id that the base64
+/// behind it begins with, which are five letters and two bits of the sixth.
+fn key_of(line: &str) -> Option<(&str, &str, u8)> {
+    let (name, signature) = line.strip_prefix("— ")?.rsplit_once(' ')?;
+    let bits = match signature.as_bytes().get(5)? {
+        b'A'..=b'P' => 0,
+        b'Q'..=b'Z' | b'a'..=b'f' => 1,
+        b'g'..=b'v' => 2,
+        b'w'..=b'z' | b'0'..=b'9' | b'+' | b'/' => 3,
+        _ => return None,
+    };
+    Some((name, signature.get(..5)?, bits))
 }
 
 /// Text and signature lines of a note.
@@ -138,17 +154,18 @@ fn split(note: &str) -> Result<(&str, &str), CheckpointError> {
     if lines.ends_with('\n') { Ok((text, lines)) } else { Err(CheckpointError::Malformed) }
 }
 
-/// What is kept once `new` comes to what is the newest: the one rule that every
-/// log goes by.
+/// What is kept once `new` comes to the newest, and to the one of its size: the
+/// one rule that every log goes by.
 pub fn next_checkpoint(
     newest: Option<&SignedCheckpoint>,
+    same: Option<&SignedCheckpoint>,
     new: &SignedCheckpoint,
 ) -> Result<SignedCheckpoint, CheckpointError> {
     split(&new.note)?;
-    match newest {
-        Some(kept) if kept.size == new.size => merge_checkpoints(kept, new),
-        Some(kept) if kept.size > new.size => {
-            Err(CheckpointError::Smaller { size: new.size, newest: kept.size })
+    match (same, newest) {
+        (Some(kept), _) => merge_checkpoints(kept, new),
+        (None, Some(newest)) if newest.size >= new.size => {
+            Err(CheckpointError::Smaller { size: new.size, newest: newest.size })
         }
         _ => Ok(new.clone()),
     }
@@ -167,23 +184,47 @@ mod tests {
     #[test]
     fn signatures_of_one_statement_are_merged() {
         let (one, two) = (checkpoint(7, 1, "a\nb\n"), checkpoint(7, 1, "c\na\n"));
-        let merged = next_checkpoint(Some(&one), &two).unwrap();
+        let merged = next_checkpoint(Some(&one), Some(&one), &two).unwrap();
         assert_eq!(merged, checkpoint(7, 1, "a\nb\nc\n"));
-        assert_eq!(next_checkpoint(Some(&merged), &one).unwrap(), merged);
+        assert_eq!(next_checkpoint(Some(&merged), Some(&merged), &one).unwrap(), merged);
+        let newest = checkpoint(9, 3, "a\n");
+        assert_eq!(next_checkpoint(Some(&newest), Some(&merged), &one).unwrap(), merged);
+        let other = next_checkpoint(Some(&newest), Some(&merged), &checkpoint(7, 2, "a\n"));
+        assert_eq!(other, Err(CheckpointError::Contradicts { size: 7 }));
+    }
+
+    #[test]
+    fn a_key_signs_a_statement_once() {
+        // The same id in both, at two times; in the third its last bit differs.
+        let (first, later, other) =
+            ("— w.example AAAAAAAAAAAA\n", "— w.example AAAAAPBBBBBB\n", "— w.example AAAAAQAAAAAA\n");
+        let kept = checkpoint(7, 1, first);
+        let merge = |line: &str| merge_checkpoints(&kept, &checkpoint(7, 1, line)).unwrap();
+        assert_eq!(merge(later), kept);
+        assert_eq!(merge(other), checkpoint(7, 1, &format!("{first}{other}")));
+        let namesake = "— v.example AAAAAAAAAAAA\n";
+        assert_eq!(merge(namesake), checkpoint(7, 1, &format!("{first}{namesake}")));
+        for (byte, bits) in (0..64_u8).map(|n| (n, n / 16)) {
+            let letter = char::from(
+                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[usize::from(byte)],
+            );
+            assert_eq!(key_of(&format!("— w AAAAA{letter}AA\n")), Some(("w", "AAAAA", bits)));
+        }
+        assert_eq!(key_of("— w AAAAA\n"), None);
     }
 
     #[test]
     fn statements_only_go_on() {
         let (old, new) = (checkpoint(7, 1, "a\n"), checkpoint(8, 2, "a\n"));
-        assert_eq!(next_checkpoint(None, &old).unwrap(), old);
-        assert_eq!(next_checkpoint(Some(&old), &new).unwrap(), new);
-        let smaller = next_checkpoint(Some(&new), &old);
+        assert_eq!(next_checkpoint(None, None, &old).unwrap(), old);
+        assert_eq!(next_checkpoint(Some(&old), None, &new).unwrap(), new);
+        let smaller = next_checkpoint(Some(&new), None, &old);
         assert_eq!(smaller, Err(CheckpointError::Smaller { size: 7, newest: 8 }));
-        let other = next_checkpoint(Some(&new), &checkpoint(8, 3, "a\n"));
+        let other = next_checkpoint(Some(&new), Some(&new), &checkpoint(8, 3, "a\n"));
         assert_eq!(other, Err(CheckpointError::Contradicts { size: 8 }));
         for note in ["", "log.example", "log.example\n8\n2\n\na"] {
             let malformed = SignedCheckpoint { note: note.to_owned(), ..new.clone() };
-            assert_eq!(next_checkpoint(None, &malformed), Err(CheckpointError::Malformed));
+            assert_eq!(next_checkpoint(None, None, &malformed), Err(CheckpointError::Malformed));
         }
     }
 }

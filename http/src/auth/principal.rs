@@ -14,11 +14,13 @@ pub struct Principal {
     pub tenant: TenantId,
     pub key_id: Arc<str>,
     pub roles: Arc<[Role]>,
+    /// The only app whose signals it may send.
+    pub app: Option<Arc<str>>,
 }
 
 impl Principal {
     pub fn new(tenant: TenantId, key_id: &str, roles: &[Role]) -> Self {
-        Self { tenant, key_id: key_id.into(), roles: roles.into() }
+        Self { tenant, key_id: key_id.into(), roles: roles.into(), app: None }
     }
 
     /// An admin may do everything within its tenant; no other role implies

@@ -35,6 +35,7 @@ struct Issued {
     state: ApiKey,
     sha256: [u8; 32],
     roles: Arc<[Role]>,
+    app: Option<Arc<str>>,
     last_used_micros: AtomicI64,
 }
 
@@ -44,6 +45,8 @@ pub struct KeySummary {
     pub id: Arc<str>,
     pub name: String,
     pub roles: Arc<[Role]>,
+    /// The only app whose signals it may send.
+    pub app: Option<Arc<str>>,
     pub expires_at: Option<Timestamp>,
     pub revoked: bool,
     /// To the hour.
@@ -56,6 +59,7 @@ fn summary(id: &Arc<str>, entry: &Issued) -> KeySummary {
         id: id.clone(),
         name: entry.state.name.clone(),
         roles: entry.roles.clone(),
+        app: entry.app.clone(),
         expires_at: entry.state.expires_at,
         revoked: entry.state.revoked,
         last_used_at: (last > 0).then(|| Timestamp::from_microsecond(last).ok()).flatten(),
@@ -104,6 +108,7 @@ impl KeyRing {
             state: ApiKey::default(),
             sha256: [0; 32],
             roles: [].into(),
+            app: None,
             last_used_micros: AtomicI64::new(0),
         });
         if entry.tenant != event.stream.tenant {
@@ -118,6 +123,7 @@ impl KeyRing {
         entry.sha256 = [0; 32];
         let _ = hex::decode_to_slice(&entry.state.secret_sha256, &mut entry.sha256);
         entry.roles = entry.state.roles.clone().into();
+        entry.app = entry.state.app.as_deref().map(Arc::from);
     }
 
     /// A tenant's keys by id, without their secrets.
@@ -146,7 +152,12 @@ impl KeyRing {
             return None;
         }
         self.note_use(id, entry, now);
-        Some(Principal { tenant: entry.tenant.clone(), key_id: id.clone(), roles: entry.roles.clone() })
+        Some(Principal {
+            tenant: entry.tenant.clone(),
+            key_id: id.clone(),
+            roles: entry.roles.clone(),
+            app: entry.app.clone(),
+        })
     }
 
     fn verify_fixed(&self, text: &str) -> Option<Principal> {

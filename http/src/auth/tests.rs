@@ -60,6 +60,7 @@ fn issue(ring: &KeyRing, key: &NewKey, expires_at: Option<Timestamp>) {
         name: "n".into(),
         roles: vec![Role::Writer],
         expires_at,
+        app: None,
         secret_sha256: key.secret_sha256.clone(),
     };
     ring.apply(&recorded(&key.id, &event));

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::RecordedEvent;
 use domain::ports::archive::{Archive, ArchiveError};
 use domain::ports::log::{Page, ReadFilter};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::decode::Events;
 use crate::manifest::Manifest;
@@ -18,20 +19,33 @@ const PAGE_BYTES: usize = 16 << 20;
 /// Readers whose place is remembered, so that the next page goes on there.
 const OPEN_SCANS: usize = 4;
 
-/// Whole events of a manifest, each checked against its leaf.
+/// Whole events of a manifest, each checked against its leaf. They are decoded
+/// ahead, on threads of their own.
 pub struct EventScan {
-    chunks: Chunks,
+    decoded: mpsc::Receiver<Result<Decoded, ArchiveError>>,
+    _ahead: AbortOnDropHandle<()>,
     ready: VecDeque<RecordedEvent>,
     /// Every position up to here has been looked at once `ready` is taken.
     through: u64,
     dense: bool,
 }
 
+/// The events of one chunk, and how far it reaches.
+type Decoded = (VecDeque<RecordedEvent>, u64);
+
 impl EventScan {
     pub fn new(store: &ArchiveStore, manifest: &Manifest, after: u64, types: &[&str]) -> Self {
         let scan = Scan { threads: 2, ..Scan::new(types, &schema::ENVELOPE).after(after) };
-        let chunks = store.scan(manifest, &scan);
-        Self { chunks, ready: VecDeque::new(), through: after, dense: types.is_empty() }
+        // One waits while another is decoded.
+        let (give, decoded) = mpsc::channel(1);
+        let ahead = tokio::spawn(decode(store.scan(manifest, &scan), give));
+        Self {
+            decoded,
+            _ahead: AbortOnDropHandle::new(ahead),
+            ready: VecDeque::new(),
+            through: after,
+            dense: types.is_empty(),
+        }
     }
 
     /// The next event. `None` at the manifest's end.
@@ -40,13 +54,32 @@ impl EventScan {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
             }
-            let Some(chunk) = self.chunks.next().await? else { return Ok(None) };
-            let after = std::mem::replace(&mut self.through, chunk.through);
-            self.ready = events(&chunk)?;
+            let Some(decoded) = self.decoded.recv().await else { return Ok(None) };
+            let after = self.through;
+            (self.ready, self.through) = decoded?;
             if self.dense && self.ready.len() as u64 != self.through - after {
                 let object = format!("the range of positions {} to {}", after + 1, self.through);
                 return Err(ArchiveError::Missing { object });
             }
+        }
+    }
+}
+
+/// Until the end, an error, or nobody takes any more.
+async fn decode(mut chunks: Chunks, give: mpsc::Sender<Result<Decoded, ArchiveError>>) {
+    loop {
+        let decoded = match chunks.next().await {
+            Ok(None) => return,
+            Ok(Some(chunk)) => {
+                let decoding =
+                    tokio::task::spawn_blocking(move || events(&chunk).map(|events| (events, chunk.through)));
+                decoding.await.unwrap_or_else(|e| Err(ArchiveError::Unavailable(e.to_string())))
+            }
+            Err(error) => Err(error),
+        };
+        let failed = decoded.is_err();
+        if give.send(decoded).await.is_err() || failed {
+            return;
         }
     }
 }

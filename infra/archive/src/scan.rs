@@ -233,21 +233,9 @@ async fn row_group(
         tokio::task::spawn_blocking(decode);
         return Ok(receiver);
     }
-    let work = move || {
-        yield_to_others();
-        decode();
-    };
-    let thread = std::thread::Builder::new().name("scan".into()).spawn(work);
-    thread.map_err(|e| ArchiveError::Unavailable(format!("no thread to decode on: {e}")))?;
+    background::spawn("scan", decode)
+        .map_err(|e| ArchiveError::Unavailable(format!("no thread to decode on: {e}")))?;
     Ok(receiver)
-}
-
-fn yield_to_others() {
-    // The priority of the calling thread alone; 10 is a tenth of the others' weight.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, 10) {
-        tracing::debug!(%error, "a scan competes with requests");
-    }
 }
 
 impl Chunks {

@@ -88,6 +88,17 @@ impl ArchiveStore {
             .map_err(|e| object_store::Error::Generic { store: "folder", source: e.to_string().into() })
     }
 
+    /// Puts an object whose name says what it holds: what is there of that name
+    /// is the same. Durable when it returns.
+    pub async fn put_object(&self, path: &str, bytes: Bytes) -> Result<(), ArchiveError> {
+        self.put(path, bytes, PutMode::Overwrite).await.map_err(|e| failed(path, e))
+    }
+
+    /// An object's bytes, as they are there.
+    pub async fn get_object(&self, path: &str) -> Result<Bytes, ArchiveError> {
+        self.get(path).await
+    }
+
     /// An object store has the object on disk once it says so; a file system
     /// only after being told.
     pub(crate) async fn make_durable(&self, path: &str) -> Result<(), ArchiveError> {

@@ -10,6 +10,7 @@
 mod ack;
 mod bell;
 mod consumers;
+pub mod feed;
 mod memory;
 mod message;
 mod nats;

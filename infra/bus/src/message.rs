@@ -42,7 +42,7 @@ pub fn subject(prefix: &str, event: &RecordedEvent) -> String {
 }
 
 /// What means something in a subject is written as `%` and two digits.
-fn push_token(subject: &mut String, text: &str) {
+pub(crate) fn push_token(subject: &mut String, text: &str) {
     if text.is_empty() {
         subject.push('%');
     }

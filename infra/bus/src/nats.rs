@@ -207,6 +207,7 @@ impl Bus for NatsBus {
             inbox,
             subjects: self.options.subjects.clone(),
             in_flight: self.options.in_flight.max(1) as u64,
+            live: self.options.live,
             patience: self.options.patience,
             sent: after,
             acked: after,

@@ -12,6 +12,7 @@ use domain::ports::bus::{BusError, Publisher};
 use futures::StreamExt;
 
 use crate::ack;
+use crate::feed;
 use crate::message::message;
 use crate::nats::unavailable;
 
@@ -21,6 +22,7 @@ pub(crate) struct NatsPublisher {
     pub inbox: String,
     pub subjects: String,
     pub in_flight: u64,
+    pub live: bool,
     pub patience: Duration,
     pub sent: u64,
     pub acked: u64,
@@ -32,6 +34,8 @@ impl NatsPublisher {
             return Err(BusError::Moved);
         }
         let message = message(&self.subjects, event, self.client.max_payload());
+        let live = if self.live && feed::is_new(event) { feed::subjects(event) } else { Vec::new() };
+        let told = (!live.is_empty()).then(|| (feed::headers(&message.headers), message.body.clone()));
         let (subject, reply) = (message.subject, self.inbox.clone());
         let published =
             self.client.publish_with_reply_and_headers(subject, reply, message.headers, message.body);
@@ -39,6 +43,13 @@ impl NatsPublisher {
         let published = tokio::time::timeout(self.patience, published).await;
         published.map_err(|_| silent(self.patience))?.map_err(unavailable)?;
         self.sent = event.position;
+        let Some((headers, body)) = told else { return Ok(()) };
+        for subject in live {
+            let told = self.client.publish_with_headers(subject, headers.clone(), body.clone());
+            // Nobody keeps it, so nothing waits for it any longer than for the rest.
+            let told = tokio::time::timeout(self.patience, told).await;
+            told.map_err(|_| silent(self.patience))?.map_err(unavailable)?;
+        }
         Ok(())
     }
 

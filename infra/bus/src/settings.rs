@@ -25,6 +25,8 @@ pub struct BusOptions {
     pub duplicate_window: Duration,
     /// Messages that may wait for their acknowledgement.
     pub in_flight: usize,
+    /// Whether what is new is also told on the gateway's live subjects.
+    pub live: bool,
     /// How long an answer may take.
     pub patience: Duration,
 }
@@ -42,6 +44,7 @@ impl BusOptions {
             max_messages: 0,
             duplicate_window: Duration::from_secs(120),
             in_flight: 4096,
+            live: false,
             patience: Duration::from_secs(5),
         }
     }

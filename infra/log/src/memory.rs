@@ -305,7 +305,7 @@ impl TreeLog for MemoryLog {
     async fn keep_checkpoint(&self, new: &SignedCheckpoint) -> Result<SignedCheckpoint, CheckpointError> {
         let mut state = self.state();
         let all = state.checkpoints.entry(new.origin.clone()).or_default();
-        let kept = next_checkpoint(all.values().next_back(), new)?;
+        let kept = next_checkpoint(all.values().next_back(), all.get(&new.size), new)?;
         all.insert(kept.size, kept.clone());
         Ok(kept)
     }

@@ -44,6 +44,10 @@ impl Wanted {
     pub fn newest(origin: &str) -> Self {
         Self { origin: origin.to_owned(), sizes: 0..=MAX_SIZE, largest_first: true, limit: 1 }
     }
+
+    pub fn of_size(origin: &str, size: u64) -> Self {
+        Self { sizes: size..=size, ..Self::newest(origin) }
+    }
 }
 
 /// The newest event with the tree that ends in it. A log that was cut or added

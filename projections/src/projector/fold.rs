@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use domain::RecordedEvent;
 use domain::ports::rows::{DeadLetter, RowsError, TableChanges};
 
-use crate::projection::{ApplyError, Projection, Wanted};
+use crate::projection::{ApplyError, Projection, Wanted, settle};
 use crate::working_set::Rows;
 
 /// A batch with more failures ends before the next one, so that folding it
@@ -56,7 +56,7 @@ pub fn fold(
         };
         prefetch(projection, rows, events)?;
         match attempt(projection, rows, events, waits)? {
-            Ok(parked) => return Ok(Folded { changes: changes(rows)?, parked, through }),
+            Ok(parked) => return Ok(Folded { changes: changes(projection, rows)?, parked, through }),
             Err(failure) if failures.len() == MAX_FAILURES => {
                 through = events[failure.index].position - 1;
                 events = &events[..failure.index];
@@ -78,7 +78,7 @@ pub fn refold(
 ) -> Result<(usize, Vec<TableChanges>, Option<String>), RowsError> {
     prefetch(projection, rows, events)?;
     let Err(failure) = attempt(projection, rows, events, |_, _| None)? else {
-        return Ok((events.len(), changes(rows)?, None));
+        return Ok((events.len(), changes(projection, rows)?, None));
     };
     rows.discard();
     // The same events succeeded a moment ago.
@@ -87,7 +87,7 @@ pub fn refold(
         rows.discard();
         return Ok((0, Vec::new(), Some(failure.error)));
     }
-    Ok((failure.index, changes(rows)?, Some(failure.error)))
+    Ok((failure.index, changes(projection, rows)?, Some(failure.error)))
 }
 
 /// Fetches the rows that the events surely need.
@@ -139,8 +139,15 @@ fn apply(projection: &dyn Projection, rows: &mut Rows, event: &RecordedEvent) ->
     })
 }
 
-fn changes(rows: &mut Rows) -> Result<Vec<TableChanges>, RowsError> {
-    rows.changes().map_err(|e| RowsError::Invalid(e.to_string()))
+/// What the batch comes to, settled.
+pub fn changes(projection: &dyn Projection, rows: &mut Rows) -> Result<Vec<TableChanges>, RowsError> {
+    let settled = settle(projection, rows);
+    if let Some(error) = rows.failure() {
+        return Err(error);
+    }
+    let invalid = |e: ApplyError| RowsError::Invalid(e.to_string());
+    settled.map_err(invalid)?;
+    rows.changes().map_err(invalid)
 }
 
 pub fn letter(event: &RecordedEvent, partition: String, error: Option<String>) -> DeadLetter {

@@ -11,7 +11,7 @@ mod lease;
 mod left_out;
 mod session;
 
-pub use fold::{Failure, Folded, attempt, fold, letter, prefetch};
+pub use fold::{Failure, Folded, attempt, changes, fold, letter, prefetch};
 pub use gauges::Gauges;
 pub use lease::Renewal;
 pub use left_out::LeftOut;

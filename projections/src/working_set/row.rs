@@ -60,20 +60,42 @@ impl<T: Row> Slot for T {
 /// PostgreSQL keeps no NUL in text; it becomes U+FFFD on every store alike.
 /// True if that was so.
 pub(super) fn put(row: RowKey, slot: &dyn Slot) -> Result<(RowPut, bool), ApplyError> {
-    let fail = |e: serde_json::Error| ApplyError::Event(format!("row {} is no JSON: {e}", row.key));
-    let mut doc = slot.to_json().map_err(fail)?;
+    let doc = slot.to_json().map_err(|e| no_json(&row, &e))?;
+    Ok(stored(row, doc, slot.sort()))
+}
+
+fn no_json(row: &RowKey, error: &serde_json::Error) -> ApplyError {
+    ApplyError::Event(format!("row {} is no JSON: {error}", row.key))
+}
+
+fn stored(row: RowKey, mut doc: String, sort: Option<String>) -> (RowPut, bool) {
     let differs = doc.contains("\\u0000");
     if differs {
         doc = without_nul(&doc);
     }
-    let sort = slot.sort().map(|s| if s.contains('\0') { s.replace('\0', "\u{fffd}") } else { s });
-    Ok((RowPut { row, sort, doc }, differs))
+    let sort = sort.map(|s| if s.contains('\0') { s.replace('\0', "\u{fffd}") } else { s });
+    (RowPut { row, sort, doc }, differs)
 }
 
 /// A row as it is stored.
 pub(crate) fn put_of<T: Row>(row: RowKey, value: &T) -> Result<RowPut, ApplyError> {
     super::check_key(&row.key)?;
     Ok(put(row, value)?.0)
+}
+
+/// The same for a row that is not sorted, of what it borrows. Texts are put
+/// together in `scratch`, which is large enough after a few.
+pub(crate) fn put_borrowed(
+    row: RowKey,
+    value: &impl Serialize,
+    scratch: &mut Vec<u8>,
+) -> Result<RowPut, ApplyError> {
+    super::check_key(&row.key)?;
+    scratch.clear();
+    serde_json::to_writer(&mut *scratch, value).map_err(|e| no_json(&row, &e))?;
+    // JSON is UTF-8.
+    let doc = String::from_utf8_lossy(scratch).into_owned();
+    Ok(stored(row, doc, None).0)
 }
 
 /// Replaces the escape `\u0000` where the backslash is not itself escaped.

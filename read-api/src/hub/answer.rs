@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::redirect::HubBody;
-use crate::at_least::POSITION;
+use daybook_http::headers::POSITION;
 
 const NOT_FOUND: &str = "<!doctype html><meta charset=utf-8><title>Nothing here yet</title>\
     <h1>Nothing here yet</h1><p>This wristband has no page at the moment. Please try again later.</p>";

@@ -9,17 +9,25 @@ pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/csv; charse
 
 /// Rows of text with CRLF, as RFC 4180 has them.
 pub fn rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Result<Vec<u8>, Problem> {
+    wide(rows)
+}
+
+/// The same of rows whose width is not known before; all are as wide as the
+/// first.
+pub fn wide<R: IntoIterator<Item = String>>(rows: impl IntoIterator<Item = R>) -> Result<Vec<u8>, Problem> {
     let mut writer: Writer<Vec<u8>> =
         WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row.map(harmless)).map_err(Problem::internal)?;
+        writer.write_record(row.into_iter().map(harmless)).map_err(Problem::internal)?;
     }
     writer.into_inner().map_err(Problem::internal)
 }
 
-/// A spreadsheet takes a cell that starts so for a formula. Ids may.
+/// A spreadsheet takes a cell that starts so for a formula, if it is no number.
+/// Ids may.
 fn harmless(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    if formula { format!("'{cell}") } else { cell }
 }
 
 /// Whether the client wants CSV: by `?format=csv|json`, else by `Accept`.
@@ -48,9 +56,9 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_never_formulas() {
-        let row = ["=1+1", "+x", "-x", "@x", "a,b", "say \"a\"", "plain"].map(String::from);
+        let row = ["=1+1", "+x", "-x", "-1.5", "@x", "a,b", "say \"a\"", "plain"].map(String::from);
         let text = String::from_utf8(rows([row]).unwrap()).unwrap();
-        assert_eq!(text, "'=1+1,'+x,'-x,'@x,\"a,b\",\"say \"\"a\"\"\",plain\r\n");
+        assert_eq!(text, "'=1+1,'+x,'-x,-1.5,'@x,\"a,b\",\"say \"\"a\"\"\",plain\r\n");
     }
 
     #[test]

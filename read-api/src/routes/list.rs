@@ -1,7 +1,7 @@
 //! Pages of a list whose filter looks into the rows.
 
 use daybook_http::Problem;
-use domain::ports::rows::{Query, Snapshot, Source, StoredRow};
+use domain::ports::rows::{KeyRange, Query, Snapshot, Source, StoredRow};
 use serde::{Deserialize, Serialize};
 
 use super::Reader;
@@ -24,6 +24,12 @@ impl Place {
     fn of(row: &StoredRow) -> Self {
         Self { sort: row.sort.clone(), key: row.key.clone() }
     }
+}
+
+/// The rows whose keys begin so, in their order, behind a place.
+pub fn range(table: &str, prefix: &str, after: Option<Place>, limit: usize) -> Query {
+    let after = after.map(|place| place.key);
+    Query::range(table, KeyRange { prefix: prefix.to_owned(), after, limit, ..KeyRange::default() })
 }
 
 /// A list of one projection's rows.

@@ -1,6 +1,7 @@
 //! One file per read model or small group of its questions.
 
 pub mod analytics;
+pub mod anomalies;
 pub mod band_taps;
 pub mod bands;
 pub mod csv;
@@ -9,10 +10,16 @@ mod list;
 pub mod live;
 pub mod live_events;
 pub mod projections;
+pub mod races;
 pub mod retention;
+pub mod rules;
 pub mod series;
+pub mod signals;
 pub mod sql;
+pub mod style;
 pub mod tlog;
+pub mod valuation_runs;
+pub mod webhooks;
 
 use ::projections::tap_analytics::NO_EVENT;
 use ::projections::tap_analytics::rows::EventSettings;
@@ -57,13 +64,26 @@ pub fn analytics_openapi() -> utoipa::openapi::OpenApi {
 
 /// Directories and projections.
 pub fn directory_router() -> Router<ReadState> {
-    Router::new().merge(live_events::router()).merge(bands::router()).merge(projections::router())
+    Router::new()
+        .merge(live_events::router())
+        .merge(bands::router())
+        .merge(signals::router())
+        .merge(rules::router())
+        .merge(anomalies::router())
+        .merge(webhooks::router())
+        .merge(valuation_runs::router())
+        .merge(projections::router())
 }
 
 /// Their part of the API document.
 pub fn directory_openapi() -> utoipa::openapi::OpenApi {
     let mut doc = live_events::Doc::openapi();
     doc.merge(bands::Doc::openapi());
+    doc.merge(signals::Doc::openapi());
+    doc.merge(rules::Doc::openapi());
+    doc.merge(anomalies::openapi());
+    doc.merge(webhooks::Doc::openapi());
+    doc.merge(valuation_runs::Doc::openapi());
     doc.merge(projections::Doc::openapi());
     doc
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use daybook_http::auth::Role;
 use daybook_http::{Json, Path, Principal, Problem, Query};
-use domain::ports::bus::RELAY;
+use domain::ports::rows::is_worker;
 use domain::ports::rows::{Generation, GenerationStatus, ParkedEvent, RowsError, Source};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -68,7 +68,7 @@ async fn list(
     // The positions first, so that none is past the head.
     let generations = state.rows.generations().await.map_err(problem)?;
     let head = state.log.head().await?.position;
-    let projections = generations.iter().filter(|g| *g.id.projection != *RELAY);
+    let projections = generations.iter().filter(|g| !is_worker(&g.id.projection));
     let projections = projections.map(|g| describe(&state, g, head)).collect();
     Ok(axum::Json(Projections { head, projections }))
 }
@@ -98,7 +98,7 @@ async fn one(
 ) -> Result<axum::Json<ProjectionDetails>, Problem> {
     principal.require_any(&[Role::Reader, Role::Operator])?;
     let mut generations = state.rows.generations().await.map_err(problem)?;
-    generations.retain(|g| *g.id.projection == *name && name != RELAY);
+    generations.retain(|g| *g.id.projection == *name && !is_worker(&name));
     if generations.is_empty() {
         return Err(Problem::not_found());
     }

@@ -13,7 +13,7 @@ use domain::ports::sql::{Sql, SqlAnswer, SqlError, SqlFormat, SqlQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
-use crate::at_least::POSITION;
+use daybook_http::headers::POSITION;
 
 pub const ARROW: &str = "application/vnd.apache.arrow.stream";
 pub const TRUNCATED: HeaderName = HeaderName::from_static("daybook-truncated");

@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::at_least::{AtLeast, POSITION};
+use crate::at_least::AtLeast;
+use daybook_http::headers::POSITION;
 
 /// Full tiles never change, and a partial one is a beginning of its full one.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";

@@ -318,7 +318,7 @@ impl FromColumns<'_> {
     ) -> Result<(), ReplayError> {
         let lease = self.lease.clone();
         let commit = Commit { lease, from: 0, to, changes, parked, unparked: Vec::new() };
-        Ok(self.builder.rows.commit(commit).await?)
+        Ok(self.builder.rows.commit_built(commit).await?)
     }
 
     /// Removes what a build left that died in here.

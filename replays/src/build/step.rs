@@ -11,7 +11,7 @@ use domain::ports::rows::{
     Commit, DeadLetter, GenerationId, Lease, RowKey, RowStore, RowsError, TableChanges,
 };
 use projections::board::Progress;
-use projections::projector::{Failure, Folded, Gauges, LeftOut, attempt, fold, letter, prefetch};
+use projections::projector::{Failure, Folded, Gauges, LeftOut, attempt, changes, fold, letter, prefetch};
 use projections::working_set::{Bounds, Fetch};
 use projections::{Projection, Rows};
 use tokio::runtime::Handle;
@@ -234,8 +234,8 @@ impl<'a> Folding<'a> {
         if self.through == self.position {
             return Ok(());
         }
-        let invalid = |e: projections::ApplyError| RowsError::Invalid(e.to_string());
-        let changes = self.blocking(move |rows| rows.changes().map_err(invalid)).await?;
+        let projection = self.projection.clone();
+        let changes = self.blocking(move |rows| changes(projection.as_ref(), rows)).await?;
         let waiting = std::mem::take(&mut self.waiting);
         self.commit(changes, waiting).await
     }
@@ -246,7 +246,10 @@ impl<'a> Folding<'a> {
         parked: Vec<DeadLetter>,
     ) -> Result<(), ReplayError> {
         let (lease, from, to) = (self.lease.clone(), self.position, self.through);
-        self.builder.rows.commit(Commit { lease, from, to, changes, parked, unparked: Vec::new() }).await?;
+        self.builder
+            .rows
+            .commit_built(Commit { lease, from, to, changes, parked, unparked: Vec::new() })
+            .await?;
         if let Some(rows) = &mut self.rows {
             rows.committed();
             if rows.forgot() {

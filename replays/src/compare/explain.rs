@@ -118,7 +118,8 @@ async fn through_history(
         });
         refold = folding.await.map_err(|e| ExplainError::Broken(e.to_string()))??;
     }
-    Ok(refold)
+    let settling = tokio::task::spawn_blocking(move || refold.settle().map(|()| refold));
+    settling.await.map_err(|e| ExplainError::Broken(e.to_string()))?
 }
 
 impl Comparison {
@@ -201,6 +202,23 @@ impl Refold {
         }
         self.working.committed();
         if self.memory.bytes() > MAX_BYTES { Err(ExplainError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Makes the rows that follow from all events together; no single one is
+    /// behind them.
+    fn settle(&mut self) -> Result<(), ExplainError> {
+        let broken = |error: ApplyError| match error {
+            ApplyError::Store(error) => error.into(),
+            ApplyError::Event(error) => ExplainError::Broken(error),
+        };
+        let tenants: BTreeSet<TenantId> = self.wanted.iter().map(|name| name.row.tenant.clone()).collect();
+        for tenant in tenants.iter().filter(|_| self.projection.settles()) {
+            self.projection.settle(&mut self.working, tenant).map_err(broken)?;
+        }
+        let changes = self.working.changes().map_err(broken)?;
+        self.memory.store(&changes);
+        self.working.committed();
+        Ok(())
     }
 }
 

@@ -147,7 +147,7 @@ impl Comparer {
                 continue;
             }
             let doc = parse(name, row)?;
-            hashes[i] = Some(Checksum::hash(name, row, &doc));
+            hashes[i] = Some(Checksum::hash(name, row)?);
             docs[i] = Some(doc);
         }
         let [old, new] = [docs[0].as_ref(), docs[1].as_ref()];

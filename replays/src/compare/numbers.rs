@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use crate::checksum::whole;
+use crate::canonical::whole;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sum {

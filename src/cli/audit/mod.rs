@@ -7,9 +7,10 @@ mod verify;
 mod watch;
 mod why;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use infra_runtime::Config;
 use proofs::{PublicKey, Trust};
@@ -70,10 +71,10 @@ struct TrustFlags {
     /// The log's origin, if it is not the name of the key
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
-    /// File with a witness's public key; may be repeated
-    #[arg(long = "witness", value_name = "FILE")]
-    witnesses: Vec<PathBuf>,
-    /// How many witnesses must have signed [default: all that are given]
+    /// Public key of a witness, or a file with it; may be repeated
+    #[arg(long = "witness", value_name = "KEY|FILE")]
+    witnesses: Vec<String>,
+    /// How many witnesses must have cosigned a checkpoint for it to count [default: all that are given]
     #[arg(long, value_name = "N")]
     quorum: Option<usize>,
 }
@@ -82,17 +83,36 @@ impl TrustFlags {
     /// `None` without a key.
     fn trust(&self) -> Result<Option<Trust>> {
         if self.keys.is_empty() {
+            if !self.witnesses.is_empty() || self.quorum.is_some() {
+                bail!("--witness and --quorum need --key: witnesses cosign what a log has signed");
+            }
             return Ok(None);
         }
-        let read = |files: &[PathBuf]| files.iter().map(|f| public_key(f)).collect::<Result<Vec<_>>>();
-        let witnesses = read(&self.witnesses)?;
-        let quorum = self.quorum.unwrap_or(witnesses.len());
-        Ok(Some(Trust { keys: read(&self.keys)?, origin: self.origin.clone(), witnesses, quorum }))
+        let keys = self.keys.iter().map(|file| public_key(file)).collect::<Result<Vec<_>>>()?;
+        let witnesses = self.witnesses.iter().map(|given| witness(given)).collect::<Result<Vec<_>>>()?;
+        let distinct: BTreeSet<_> = witnesses.iter().map(PublicKey::bytes).collect();
+        let quorum = self.quorum.unwrap_or(distinct.len());
+        if quorum > distinct.len() {
+            bail!("--quorum {quorum} asks for more than the {} witnesses that are given", distinct.len());
+        }
+        Ok(Some(Trust { keys, origin: self.origin.clone(), witnesses, quorum }))
     }
 
     fn required(&self) -> Result<Trust> {
         self.trust()?.context("--key is needed: whose signature is to be believed")
     }
+}
+
+/// A key, or the file that holds it.
+fn witness(given: &str) -> Result<PublicKey> {
+    let key = PublicKey::parse(given).or_else(|error| {
+        let neither = || format!("{given} is neither a key ({error}) nor a file that holds one");
+        public_key(Path::new(given)).with_context(neither)
+    })?;
+    if !key.is_witness() {
+        bail!("{key} is a log's key, not a witness's");
+    }
+    Ok(key)
 }
 
 fn public_key(file: &Path) -> Result<PublicKey> {

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::TrustFlags;
 use crate::cli::exit;
 use crate::cli::output::Output;
-use crate::wiring::{self, OpenLog, audit};
+use crate::wiring::{self, OpenLog, audit, witnesses};
 
 #[derive(Args)]
 pub struct Prove {
@@ -53,10 +53,13 @@ pub async fn checkpoint(config: &Config, out: &mut Output) -> Result<u8> {
 /// The log as it is now, signed with the keys of the configuration.
 async fn sign(config: &Config, log: &OpenLog) -> Result<Option<SignedCheckpoint>> {
     let keys = audit::signing_keys(config)?;
-    let Some(signer) = audit::signer(config, log, keys, Arc::new(SystemClock)) else {
+    let Some(signer) = audit::signer(config, log, keys, Arc::new(SystemClock))? else {
         return Err(config.invalid("audit.signing_keys", "names no key to sign with").into());
     };
-    Ok(signer.sign().await?)
+    match signer.sign().await? {
+        Some(signed) => Ok(Some(witnesses::ask(config, &signer, &*log.tree, signed).await?)),
+        None => Ok(None),
+    }
 }
 
 pub async fn prove(args: Prove, config: &Config, out: &mut Output) -> Result<u8> {
@@ -83,13 +86,18 @@ pub async fn make(position: u64, config: &Config, log: &OpenLog) -> Result<Optio
         return Ok(None);
     };
     let origin = audit::origin(config, &audit::present_keys(config)?);
+    let shown = witnesses::shown(config, &log.tree)?;
     let kept = match &origin {
-        Some(origin) => tree::covering(&*log.tree, origin, position).await?,
+        Some(origin) => tree::covering(&*shown, origin, position).await?,
         None => None,
     };
     let checkpoint = match kept {
         Some(kept) => kept,
-        None => sign(config, log).await?.context("the log is empty")?,
+        None => {
+            let signed = sign(config, log).await?.context("the log is empty")?;
+            let covering = tree::covering(&*shown, &signed.origin, position).await?;
+            covering.context("too few witnesses have cosigned a checkpoint that covers the event")?
+        }
     };
     let tiles = LogTiles::new(log.tree.clone());
     Ok(Some(ProofFile::of(&event, checkpoint, &tiles).await?.to_text()))

@@ -262,13 +262,20 @@ async fn checkpoints_only_go_on() {
         malformed.note.pop();
         assert_eq!(log.keep_checkpoint(&malformed).await, Err(CheckpointError::Malformed));
 
+        // Whoever is asked to sign may answer when there is a newer one.
+        let late = log.keep_checkpoint(&checkpoint(3, 3, "late")).await.unwrap();
+        assert_eq!(late, checkpoint(3, 3, "a\nlate"));
+        assert_eq!(log.checkpoint("log.example", Some(3)).await.unwrap(), Some(late.clone()));
+        let other = log.keep_checkpoint(&checkpoint(3, 4, "late")).await;
+        assert_eq!(other, Err(CheckpointError::Contradicts { size: 3 }));
+
         let merged = log.keep_checkpoint(&checkpoint(9, 9, "b")).await.unwrap();
         assert_eq!(merged, checkpoint(9, 9, "a\nb"));
         assert_eq!(log.checkpoint("log.example", Some(8)).await.unwrap(), Some(checkpoint(7, 7, "a")));
         assert_eq!(log.checkpoint("log.example", Some(9)).await.unwrap(), Some(merged.clone()));
         let listed = log.checkpoints("log.example", 3, 10).await.unwrap();
         assert_eq!(listed, [checkpoint(7, 7, "a"), merged.clone()]);
-        assert_eq!(log.checkpoints("log.example", 0, 1).await.unwrap(), [checkpoint(3, 3, "a")]);
+        assert_eq!(log.checkpoints("log.example", 0, 1).await.unwrap(), [late]);
 
         // Another origin is another log's.
         let other = SignedCheckpoint { origin: "else".to_owned(), ..checkpoint(1, 1, "a") };

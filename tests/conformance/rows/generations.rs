@@ -78,6 +78,42 @@ async fn rows_of_a_build_come_in_any_order_and_twice() {
     }
 }
 
+/// Whichever way new rows take into a build's tables.
+#[tokio::test]
+async fn rows_of_a_build_are_kept_as_they_are() {
+    for store in stores().await {
+        let made = store.rows.create("taps", &ModelId::new("taps", 1), TABLES).await.unwrap();
+        let lease = store.rows.acquire(&made.id, "a", TTL).await.unwrap();
+        let large = format!("{{\"n\":\"{}\"}}", "x".repeat(300_000));
+        let texts = ["a\tb\nc\\N", r#"a"b\c'd"#, "größer 🎉", "z"];
+        let docs = [r#"{"n": "a\"b\\c\n\u00e9"}"#, &large, r#"{"n": null}"#, &large];
+        for (i, table) in (0u64..).zip(["bands", "totals"]) {
+            let sorted = |i: usize| (table == "bands" && i != 2).then_some(texts[i]);
+            let rows = (0..4).map(|i| put(&format!("s/{}", texts[i]), sorted(i), docs[i])).collect();
+            store.rows.commit(commit(&lease, i, i + 1, vec![puts(table, rows)])).await.unwrap();
+            let mut snapshot = store.rows.snapshot(&made.id).await.unwrap();
+            let found = snapshot.scan(table, None, 100).await.unwrap();
+            assert_eq!(found.len(), 4);
+            for (i, found) in found.iter().enumerate() {
+                assert_eq!(*found.row.key, format!("s/{}", texts[i]), "{}", store.name);
+                assert_eq!(found.sort.as_deref(), sorted(i), "{}", store.name);
+                let parse = |doc: &str| serde_json::from_str::<serde_json::Value>(doc).unwrap();
+                assert_eq!(parse(&found.doc), parse(docs[i]), "{}", store.name);
+            }
+        }
+        // What the database refuses leaves no trace, and the next commit goes on.
+        if store.name == "postgres" {
+            let broken = vec![put("t/a", None, "{}"), put("t/b", None, "{"), put("t/c", None, &large)];
+            let refused = store.rows.commit(commit(&lease, 2, 3, vec![puts("bands", broken)])).await;
+            assert!(refused.is_err());
+            let good = vec![put("t/b", None, "{}")];
+            store.rows.commit(commit(&lease, 2, 3, vec![puts("bands", good)])).await.unwrap();
+            let mut snapshot = store.rows.snapshot(&made.id).await.unwrap();
+            assert_eq!(snapshot.scan("bands", None, 100).await.unwrap().len(), 5);
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_lost_the_lease_cannot_finish() {
     for store in stores().await {

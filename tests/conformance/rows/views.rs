@@ -18,7 +18,7 @@ async fn postgres_has_a_view_with_typed_columns() {
     let found: (String, String, i64, i64, String) = sqlx::query_as(select).fetch_one(&pool).await.unwrap();
     assert_eq!(found, ("acme".into(), "show/b".into(), 7, 1_782_932_400, "7".into()));
     // Opening again with other columns changes the view and nothing else.
-    let fewer = [TableSpec { columns: &TABLES[0].columns[..1], ..TABLES[0].clone() }];
+    let fewer = [TableSpec { columns: &TABLES[0].columns[..1], ..TABLES[0] }];
     rows.open("taps", &ModelId::new("taps", 1), &fewer).await.unwrap();
     let only: (i64,) = sqlx::query_as("SELECT taps FROM daybook_taps_bands").fetch_one(&pool).await.unwrap();
     assert_eq!(only.0, 7);

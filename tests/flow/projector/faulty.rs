@@ -29,6 +29,8 @@ pub struct Faulty {
     inner: Arc<MemoryRows>,
     calls: AtomicU64,
     commits: AtomicU64,
+    /// Bytes of the documents of each commit.
+    pub written: std::sync::Mutex<Vec<usize>>,
     at: u64,
     fault: Fault,
     died: Notify,
@@ -45,6 +47,7 @@ impl Faulty {
             inner,
             calls: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            written: std::sync::Mutex::default(),
             at,
             fault,
             died: Notify::new(),
@@ -53,6 +56,10 @@ impl Faulty {
             resumed: Notify::new(),
             grave: CancellationToken::new(),
         }
+    }
+
+    pub fn never(inner: Arc<MemoryRows>) -> Self {
+        Self::new(inner, u64::MAX, Fault::Refuse)
     }
 
     pub fn paused_at_second_commit(inner: Arc<MemoryRows>) -> Self {
@@ -171,6 +178,8 @@ impl RowStore for Faulty {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), RowsError> {
+        let puts = commit.changes.iter().flat_map(|c| &c.puts);
+        self.written.lock().unwrap().push(puts.map(|put| put.doc.len()).sum());
         if self.pauses() && self.commits.fetch_add(1, Ordering::SeqCst) == 1 {
             self.died.notify_one();
             self.resume.notified().await;

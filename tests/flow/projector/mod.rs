@@ -1,6 +1,6 @@
 //! The projector against stores that fail, stop and hand over.
 
-mod faulty;
+pub mod faulty;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

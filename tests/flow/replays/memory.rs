@@ -1,64 +1,85 @@
-//! What a build takes of the machine's memory, beside what it was allowed.
+//! What a build may keep in memory, it writes that often. How much a process
+//! takes beside that is measured by the benchmarks.
 
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use replays::build::{Builder, Options};
 
-use daybook_tests::cli::Cli;
+use super::*;
+use crate::flow::projector::faulty::Faulty;
 
-/// Distinct bands: several rows each, far more than fit.
-const CLICKS: usize = 50_000;
-const LIMIT_MIB: u64 = 4;
+/// Rows of each of these many bands.
+const BANDS: u64 = 3_000;
+const LIMIT: usize = 64 << 10;
 
-/// The most that a process ever had which builds with this limit, in MiB.
-fn peak(data: &Path, limit_mib: u64) -> u64 {
-    let limit = (limit_mib << 20).to_string();
-    let cli = Cli::new(data, &[("DAYBOOK_REPLAYS_MEMORY_BYTES", &limit)]).unwrap();
-    let mut command = cli.command(&["replay", "verify", "tap_analytics", "2"]);
-    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut kib: u64 = 0;
-    while child.try_wait().unwrap().is_none() {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        kib = line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(kib);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    assert!(child.wait().unwrap().success());
-    kib / 1024
+struct Built {
+    /// Bytes of the documents of each commit.
+    written: Vec<usize>,
+    checksum: String,
 }
 
-fn clicks(data: &Path) {
-    let line = |n: usize| {
-        format!(
-            r#"{{"a":"Mozilla/5.0 Safari/604.1","c":"US","g":"band-{n:06}","u":"http://a.example/","t":{}}}"#,
-            1_331_923_247 + n % 500
-        )
+impl Built {
+    fn total(&self) -> usize {
+        self.written.iter().sum()
+    }
+
+    fn largest(&self) -> usize {
+        self.written.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// A bed whose every band has rows of its own.
+async fn many_bands() -> (Bed, Arc<Faulty>, u64) {
+    let rows = Arc::new(Faulty::never(Arc::new(MemoryRows::new())));
+    let bed = bed("memory", Arc::new(MemoryLog::new(clock())), rows.clone()).opened().await;
+    let mut head = 0;
+    for first in (0..BANDS).step_by(500) {
+        let taps = (first..first + 500).map(|i| {
+            let (tap, at) = tap(i);
+            event(&Tap { band_id: format!("band-{i}"), ..tap }, at)
+        });
+        head = bed.append(taps.collect()).await;
+    }
+    (bed, rows, head)
+}
+
+async fn build((bed, rows, head): &(Bed, Arc<Faulty>, u64), memory: usize, columns_from: u64) -> Built {
+    let model = other_model();
+    let projection = instantiate(NAME, &model).unwrap();
+    let made = bed.engine.generations.create(NAME, &projection.model(), projection.tables()).await.unwrap();
+    let mut options = Options::new("test").within(memory);
+    options.columns_from = columns_from;
+    // Only memory decides when rows are written.
+    (options.page, options.checkpoint) = (50, Duration::from_secs(3_600));
+    let builder = Builder {
+        log: bed.engine.log.clone(),
+        rows: bed.engine.rows.clone(),
+        generations: bed.engine.generations.clone(),
+        sealed: None,
+        board: Arc::new(Board::default()),
+        options,
     };
-    let lines: Vec<String> = (0..CLICKS).map(line).collect();
-    std::fs::write(data.join("clicks.jsonl"), lines.join("\n")).unwrap();
+    rows.written.lock().unwrap().clear();
+    let done = builder.run(&made, projection, Some(*head), &CancellationToken::new()).await;
+    assert_eq!(done.unwrap().unwrap().position, *head);
+    let written = rows.written.lock().unwrap().clone();
+    Built { written, checksum: bed.checksum(made.id.number).await }
 }
 
-/// A process has much beside the rows, SQLite's page caches above all. What
-/// more memory for rows makes it take is compared with that memory.
-#[test]
-fn a_build_keeps_to_its_memory() {
-    let data = tempfile::tempdir().unwrap();
-    let Some(cli) = Cli::new(data.path(), &[]) else { return };
-    clicks(data.path());
-    cli.json(&["import", "clicks", "--format", "bitly-jsonl", "clicks.jsonl"], 0);
-    let built = cli.json(&["replay", "build", "tap_analytics", "--model", "bots@2"], 0);
-    assert!(built["generation"]["built"]["rows"].as_u64().unwrap() > 2 * CLICKS as u64, "{built}");
-    let [least, plenty] = [2, 512].map(|limit| peak(data.path(), limit));
-    let room = least + 3 * LIMIT_MIB;
-    // How many pages are under way at once is chance: the best of three counts.
-    let mut some = peak(data.path(), LIMIT_MIB);
-    for _ in 0..2 {
-        if some > room {
-            some = some.min(peak(data.path(), LIMIT_MIB));
-        }
-    }
-    eprintln!("MiB at the most: {least} with hardly any, {some} with {LIMIT_MIB}, {plenty} with 512");
-    assert!(some <= room, "{some} MiB, {least} without memory for rows");
-    assert!(plenty > least + 5 * LIMIT_MIB, "all rows fit: this shows nothing");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_from_events_writes_before_its_memory_is_full() {
+    let bed = many_bands().await;
+    let plenty = build(&bed, 512 << 20, u64::MAX).await;
+    assert!(plenty.largest() > 4 * LIMIT, "all rows fit: this shows nothing");
+    let little = build(&bed, LIMIT, u64::MAX).await;
+    assert!(little.largest() <= LIMIT, "{:?}", little.written);
+    assert!(little.written.len() >= little.total() / LIMIT, "{:?}", little.written);
+    assert_eq!(little.checksum, plenty.checksum);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_from_columns_that_do_not_fit_comes_to_the_same() {
+    let bed = many_bands().await;
+    let plenty = build(&bed, 512 << 20, 0).await;
+    let little = build(&bed, 4 * LIMIT, 0).await;
+    assert!(little.written.len() > plenty.written.len(), "all fit: this shows nothing");
+    assert_eq!(little.checksum, plenty.checksum);
 }

@@ -4,14 +4,22 @@
 //! remembers: this signer's own file, the log's database, and whoever else is
 //! asked. If it does not, history was set back or rewritten; nothing is signed
 //! then, by this process or the next one, until an operator has looked.
+//!
+//! Beside that, and never in its way, witnesses are asked to cosign what was
+//! signed ([`witness`]).
 
+mod quorum;
 mod record;
 #[cfg(test)]
 mod tests;
 mod thin;
+pub mod witness;
 
+pub use quorum::Quorum;
+
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,6 +61,8 @@ pub enum SignError {
     SetBack { by: &'static str, signed: u64, size: u64 },
     #[error("the log up to {signed} is not what was signed: {by} remembers another tree of that size")]
     Rewritten { by: &'static str, signed: u64 },
+    #[error("{sighting}; nothing is signed while {file} is there")]
+    Witnessed { sighting: Sighting, file: String },
     #[error("{file} cannot be used: {reason}")]
     Record { file: String, reason: String },
     #[error(transparent)]
@@ -63,11 +73,36 @@ pub enum SignError {
     Tiles(#[from] TileError),
 }
 
+/// What a witness says that it has seen, which the log does not continue, and
+/// the size that the log had then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub witness: String,
+    pub seen: u64,
+    pub size: u64,
+}
+
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { witness, seen, size } = self;
+        if seen > size {
+            write!(
+                f,
+                "the log was set back: witness {witness} has seen {seen} events of it when it had {size}"
+            )
+        } else {
+            write!(f, "the log up to {seen} is not what witness {witness} has seen, says the witness")
+        }
+    }
+}
+
 impl SignError {
     /// Whether trying again will not help.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::SetBack { .. } | Self::Rewritten { .. } | Self::Record { .. } => true,
+            Self::SetBack { .. } | Self::Rewritten { .. } | Self::Witnessed { .. } | Self::Record { .. } => {
+                true
+            }
             Self::Kept(error) => matches!(error, CheckpointError::Contradicts { .. }),
             Self::Log(error) => matches!(error, LogError::Damaged { .. }),
             Self::Tiles(error) => matches!(error, TileError::Damaged { .. }),
@@ -80,15 +115,41 @@ impl SignError {
 pub struct SignerState {
     pub signed: u64,
     pub error: Option<String>,
+    pub witnesses: Vec<WitnessState>,
+}
+
+/// How far a witness has cosigned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WitnessState {
+    pub name: String,
+    /// The largest size that it has cosigned, as far as this process knows.
+    pub cosigned: u64,
+    /// Why it has not cosigned more.
+    pub error: Option<String>,
+}
+
+impl SignerState {
+    fn tell_lag(&self) {
+        for witness in &self.witnesses {
+            let lag = self.signed.saturating_sub(witness.cosigned);
+            metrics::gauge!("daybook_audit_witness_lag", "witness" => witness.name.clone()).set(lag as f64);
+        }
+    }
 }
 
 pub struct Signer {
     tree: Arc<dyn TreeLog>,
+    /// What is shown of the checkpoints: the newest of these is never dropped.
+    shown: Arc<dyn TreeLog>,
     tiles: Arc<dyn Tiles>,
     others: Vec<Arc<dyn Remembers>>,
     clock: Arc<dyn Clock>,
     config: SignerConfig,
     state: watch::Sender<SignerState>,
+    /// What was signed last, for those who ask witnesses.
+    latest: watch::Sender<Option<SignedCheckpoint>>,
+    /// Set once a witness has seen what the log does not continue.
+    refused: OnceLock<SignError>,
     /// One at a time, so that what was signed last is known.
     at_work: Mutex<()>,
 }
@@ -101,8 +162,14 @@ impl Signer {
         clock: Arc<dyn Clock>,
         config: SignerConfig,
     ) -> Self {
-        let (state, at_work) = (watch::Sender::default(), Mutex::default());
-        Self { tree, tiles, others, clock, config, state, at_work }
+        let (state, latest) = (watch::Sender::default(), watch::Sender::default());
+        let (refused, at_work, shown) = (OnceLock::new(), Mutex::default(), tree.clone());
+        Self { tree, shown, tiles, others, clock, config, state, latest, refused, at_work }
+    }
+
+    /// Of what it signs, this is shown to others.
+    pub fn showing(self, shown: Arc<dyn TreeLog>) -> Self {
+        Self { shown, ..self }
     }
 
     pub fn state(&self) -> watch::Receiver<SignerState> {
@@ -119,7 +186,7 @@ impl Signer {
                 () = stop.cancelled() => true,
                 _ = ticks.tick() => false,
                 _ = thinning.tick() => {
-                    if let Err(error) = thin::thin(&*self.tree, &self.config.origin, self.clock.now()).await {
+                    if let Err(error) = self.thin().await {
                         tracing::warn!(%error, "old checkpoints could not be dropped");
                     }
                     continue;
@@ -130,6 +197,12 @@ impl Signer {
                 return;
             }
         }
+    }
+
+    async fn thin(&self) -> Result<(), LogError> {
+        let origin = &self.config.origin;
+        let shown = self.shown.checkpoint(origin, None).await?.map(|shown| shown.size);
+        thin::thin(&*self.tree, origin, self.clock.now(), shown).await
     }
 
     /// A refusal is told once, not every second.
@@ -150,6 +223,7 @@ impl Signer {
         self.state.send_modify(|state| {
             state.signed = signed.map_or(state.signed, |checkpoint| checkpoint.map_or(0, |c| c.size));
             state.error = error;
+            state.tell_lag();
         });
     }
 
@@ -158,6 +232,7 @@ impl Signer {
     pub async fn sign(&self) -> Result<Option<SignedCheckpoint>, SignError> {
         let _alone = self.at_work.lock().await;
         let _held = record::hold(&self.config.record).await?;
+        self.not_refused().await?;
         // In this order: another signer may go on meanwhile.
         let kept = self.tree.checkpoint(&self.config.origin, None).await?;
         let remembered = self.remembered(kept.as_ref()).await?;
@@ -170,6 +245,7 @@ impl Signer {
         }
         if let Some(kept) = kept.filter(|kept| self.is_signed_by_all(kept, &frontier)) {
             record::write(&self.config.record, &kept.note).await?;
+            self.tell(&kept);
             return Ok(Some(kept));
         }
         let made = self.make(&frontier);
@@ -181,7 +257,33 @@ impl Signer {
             kept => kept?,
         };
         metrics::gauge!("daybook_audit_signed_size").set(kept.size as f64);
+        self.tell(&kept);
         Ok(Some(kept))
+    }
+
+    fn tell(&self, kept: &SignedCheckpoint) {
+        self.latest.send_if_modified(|latest| {
+            let new = latest.as_ref() != Some(kept);
+            if new {
+                *latest = Some(kept.clone());
+            }
+            new
+        });
+    }
+
+    async fn not_refused(&self) -> Result<(), SignError> {
+        if let Some(refused) = self.refused.get() {
+            return Err(refused.clone());
+        }
+        match record::refused(&self.config.record, &self.config.origin).await? {
+            Some(sighting) => Err(self.witnessed(sighting)),
+            None => Ok(()),
+        }
+    }
+
+    fn witnessed(&self, sighting: Sighting) -> SignError {
+        let file = record::refusal(&self.config.record).display().to_string();
+        SignError::Witnessed { sighting, file }
     }
 
     /// By the file, by the database (`kept`), and by whoever else is asked.

@@ -1,11 +1,12 @@
 //! The file in which a signer remembers what it signed last: the signed note.
+//! And one beside it that keeps it from signing.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proofs::{Checkpoint, MAX_NOTE_BYTES};
 
-use super::SignError;
+use super::{Sighting, SignError};
 use crate::file;
 
 pub(super) fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> SignError {
@@ -40,10 +41,37 @@ pub(super) async fn read(path: &Path) -> Result<Option<Checkpoint>, SignError> {
     Checkpoint::peek(&note).map(Some).map_err(|error| unusable(path, &error))
 }
 
+/// Where it stands what a witness has seen that the log does not continue.
+pub(super) fn refusal(record: &Path) -> PathBuf {
+    record.with_extension("refused")
+}
+
+/// Why nothing of this origin is signed, until somebody takes the file away.
+pub(super) async fn refused(record: &Path, origin: &str) -> Result<Option<Sighting>, SignError> {
+    let path = refusal(record);
+    let text = match tokio::fs::read_to_string(&path).await {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(&path, &error)),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let [of, witness, seen, size] = lines[..] else {
+        return Err(unusable(&path, &"it is of another kind"));
+    };
+    let number = |text: &str| text.parse().map_err(|_| unusable(&path, &"its sizes cannot be read"));
+    let sighting = Sighting { witness: witness.to_owned(), seen: number(seen)?, size: number(size)? };
+    Ok((of == origin).then_some(sighting))
+}
+
+pub(super) async fn refuse(record: &Path, origin: &str, sighting: &Sighting) -> Result<(), SignError> {
+    let Sighting { witness, seen, size } = sighting;
+    write(&refusal(record), &format!("{origin}\n{witness}\n{seen}\n{size}\n")).await
+}
+
 /// Whole or not at all, and durable on return.
-pub(super) async fn write(path: &Path, note: &str) -> Result<(), SignError> {
-    let (to, note) = (path.to_owned(), note.to_owned());
-    let written = tokio::task::spawn_blocking(move || file::replace(&to, note.as_bytes())).await;
+pub(super) async fn write(path: &Path, text: &str) -> Result<(), SignError> {
+    let (to, text) = (path.to_owned(), text.to_owned());
+    let written = tokio::task::spawn_blocking(move || file::replace(&to, text.as_bytes())).await;
     let outcome = written.map_err(std::io::Error::other).flatten();
     outcome.map_err(|error| unusable(path, &error))
 }

@@ -210,3 +210,22 @@ async fn two_signers_with_one_file_take_turns() {
     let last = signers[0].sign().await.unwrap().unwrap();
     assert_eq!(last.size, 141);
 }
+
+#[tokio::test]
+async fn what_is_shown_is_not_dropped() {
+    let log = log(0, "{}").await;
+    for size in 1..=4 {
+        let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size, root: [7; 32] };
+        let (note, origin) = (checkpoint.sign(&[key(1)]), ORIGIN.to_owned());
+        let signed_at = Timestamp::from_second(size as i64).unwrap();
+        log.keep_checkpoint(&SignedCheckpoint { origin, size, root: [7; 32], note, signed_at })
+            .await
+            .unwrap();
+    }
+    let now = Timestamp::from_second(100 * 24 * 3600).unwrap();
+    for (shown, left) in [(Some(3), vec![1, 3, 4]), (Some(4), vec![1, 4])] {
+        thin::thin(&*log, ORIGIN, now, shown).await.unwrap();
+        let kept = log.checkpoints(ORIGIN, 0, 10).await.unwrap();
+        assert_eq!(kept.iter().map(|c| c.size).collect::<Vec<_>>(), left);
+    }
+}

@@ -11,13 +11,19 @@ const MONTH: i64 = 30 * DAY;
 /// Looked at together.
 const PAGE: usize = 1_000;
 
-/// Drops what is not kept; never the newest.
-pub(super) async fn thin(tree: &dyn TreeLog, origin: &str, now: Timestamp) -> Result<(), LogError> {
+/// Drops what is not kept; never the newest, nor the one that is shown.
+pub(super) async fn thin(
+    tree: &dyn TreeLog,
+    origin: &str,
+    now: Timestamp,
+    shown: Option<u64>,
+) -> Result<(), LogError> {
     let (mut after, mut last) = (0, None);
     loop {
         let page = tree.checkpoints(origin, after, PAGE).await?;
         let Some(end) = page.last().map(|c| c.size) else { return Ok(()) };
-        let sizes: Vec<u64> = page.iter().filter(|c| !keep(c, now, &mut last)).map(|c| c.size).collect();
+        let old = page.iter().filter(|c| !keep(c, now, &mut last) && Some(c.size) != shown);
+        let sizes: Vec<u64> = old.map(|c| c.size).collect();
         tree.drop_checkpoints(origin, &sizes).await?;
         after = end;
     }

@@ -101,9 +101,11 @@ impl PostgresReader {
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CHECKPOINTS_LOCK);
         lock.execute(&mut *transaction).await.map_err(failed)?;
+        let unread = |e: LogError| CheckpointError::Unavailable(e.to_string());
         let newest = read_checkpoints(&mut transaction, &Wanted::newest(&new.origin)).await;
-        let newest = newest.map_err(|e| CheckpointError::Unavailable(e.to_string()))?;
-        let kept = next_checkpoint(newest.first(), new)?;
+        let same = read_checkpoints(&mut transaction, &Wanted::of_size(&new.origin, new.size)).await;
+        let (newest, same) = (newest.map_err(unread)?, same.map_err(unread)?);
+        let kept = next_checkpoint(newest.first(), same.first(), new)?;
         sqlx::query(KEEP)
             .bind(&kept.origin)
             .bind(big(kept.size))

@@ -77,9 +77,13 @@ fn read_checkpoints(connection: &Connection, wanted: &Wanted) -> Result<Vec<Sign
 fn keep(connection: &mut Connection, new: &SignedCheckpoint) -> Result<SignedCheckpoint, CheckpointError> {
     let failed = |e: rusqlite::Error| CheckpointError::Unavailable(format!("SQLite: {e}"));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let newest = read_checkpoints(&transaction, &Wanted::newest(&new.origin))
-        .map_err(|e| CheckpointError::Unavailable(e.to_string()))?;
-    let kept = next_checkpoint(newest.first(), new)?;
+    let read = |wanted: Wanted| {
+        let read = read_checkpoints(&transaction, &wanted);
+        read.map_err(|e| CheckpointError::Unavailable(e.to_string()))
+    };
+    let newest = read(Wanted::newest(&new.origin))?;
+    let same = read(Wanted::of_size(&new.origin, new.size))?;
+    let kept = next_checkpoint(newest.first(), same.first(), new)?;
     let row = params![kept.origin, big(kept.size), kept.root, kept.note, kept.signed_at.as_microsecond()];
     transaction.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?)", row).map_err(failed)?;
     transaction.commit().map_err(failed)?;

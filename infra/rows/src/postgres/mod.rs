@@ -1,6 +1,7 @@
 //! Rows in PostgreSQL: JSONB documents, one table per generation and table,
 //! and a view with typed columns over each live one.
 
+mod copy;
 mod generations;
 mod parked;
 mod registry;

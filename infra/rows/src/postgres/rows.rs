@@ -7,7 +7,7 @@ use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
 
 use super::registry::NOW;
-use super::{Fault, no_nul, parked, registry};
+use super::{Fault, copy, no_nul, parked, registry};
 use crate::names;
 use crate::sql::{self, Arg, Known, Statement, TableMeta};
 
@@ -177,12 +177,15 @@ async fn write(
     changes: &TableChanges,
 ) -> Result<(), Fault> {
     let name = names::table(&known.id, &meta.name);
-    let new = all_new(tx, known, &name, &changes.puts).await?;
-    let mut rest = &changes.puts[..];
-    while !rest.is_empty() {
-        let (chunk, after) = rest.split_at(chunk_len(rest));
-        put(tx, &name, meta, chunk, new).await?;
-        rest = after;
+    if !changes.puts.is_empty() && all_new(tx, known, &name, &changes.puts).await? {
+        copy::rows(tx, &name, meta, &changes.puts).await?;
+    } else {
+        let mut rest = &changes.puts[..];
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(chunk_len(rest));
+            put(tx, &name, meta, chunk).await?;
+            rest = after;
+        }
     }
     for chunk in changes.deletes.chunks(CHUNK) {
         let text = format!(
@@ -216,24 +219,13 @@ async fn all_new(tx: &mut PgConnection, known: &Known, name: &str, puts: &[RowPu
     Ok(sql::all_new(puts, last))
 }
 
-async fn put(
-    tx: &mut PgConnection,
-    name: &str,
-    meta: &TableMeta,
-    puts: &[RowPut],
-    new: bool,
-) -> Result<(), Fault> {
-    let replace = if new {
-        ""
-    } else {
-        "ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
-    };
+async fn put(tx: &mut PgConnection, name: &str, meta: &TableMeta, puts: &[RowPut]) -> Result<(), Fault> {
     let (column, value) = if meta.sorted { (", grp", ", w.grp") } else { ("", "") };
     let text = format!(
         "INSERT INTO \"{name}\" (tenant, key, sort, doc{column})
          SELECT w.tenant, w.key, w.sort, w.doc::jsonb{value}
          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) w(tenant, key, sort, doc, grp)
-         {replace}"
+         ON CONFLICT (tenant, key) DO UPDATE SET sort = excluded.sort, doc = excluded.doc"
     );
     sqlx::query(AssertSqlSafe(text))
         .bind(puts.iter().map(|p| p.row.tenant.as_str()).collect::<Vec<_>>())

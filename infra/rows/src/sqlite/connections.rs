@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::ports::rows::RowsError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// What work on a connection fails with.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ impl From<Fault> for RowsError {
 pub struct Connections {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Never closed.
     permits: Semaphore,
 }
 
@@ -51,22 +52,46 @@ impl Connections {
         self: &Arc<Self>,
         work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, RowsError> {
-        let unavailable = |e: &dyn std::fmt::Display| RowsError::Unavailable(e.to_string());
-        let all = self.clone();
-        // The semaphore is never closed.
         let permit = self.permits.acquire().await.map_err(|e| unavailable(&e))?;
-        let run = move || {
-            let mut connection = match all.take() {
-                Some(connection) => connection,
-                None => open(&all.path)?,
-            };
-            let done = work(&mut connection);
-            all.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            done
-        };
-        let done = tokio::task::spawn_blocking(run).await.map_err(|e| unavailable(&e))?;
+        let all = self.clone();
+        let done =
+            tokio::task::spawn_blocking(move || all.on_one(work)).await.map_err(|e| unavailable(&e))?;
         drop(permit);
         Ok(done?)
+    }
+
+    /// On a thread that yields to others, and with little to sync at once:
+    /// whoever syncs another file meanwhile waits for all that is under way.
+    pub async fn in_background<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, RowsError> {
+        let permit = self.permits.acquire().await.map_err(|e| unavailable(&e))?;
+        let all = self.clone();
+        let (give, result) = oneshot::channel();
+        let run = move || {
+            let done = all.on_one(|connection| {
+                checkpoint_after(connection, LITTLE)?;
+                let done = work(connection);
+                checkpoint_after(connection, MUCH)?;
+                done
+            });
+            let _ = give.send(done);
+        };
+        background::spawn("rows", run).map_err(|e| unavailable(&e))?;
+        let done = result.await.map_err(|e| unavailable(&e))?;
+        drop(permit);
+        Ok(done?)
+    }
+
+    fn on_one<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let mut connection = match self.take() {
+            Some(connection) => connection,
+            None => open(&self.path)?,
+        };
+        let done = work(&mut connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        done
     }
 
     fn take(&self) -> Option<Connection> {
@@ -74,6 +99,11 @@ impl Connections {
     }
 }
 
+/// Pages of the write-ahead log, 64 MiB: each checkpoint syncs twice, and pages
+/// that are changed again meanwhile go into the file once.
+const MUCH: u32 = 16_000;
+/// 4 MiB. What is built comes in order, so hardly a page is changed again.
+const LITTLE: u32 = 1_000;
 /// How long another process may be waited for.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -83,13 +113,19 @@ pub fn open(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -32_000)?;
-    // 64 MiB. Each checkpoint syncs twice, and pages changed again meanwhile
-    // go into the file once.
-    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+    checkpoint_after(&connection, MUCH)?;
     // Rows show data of people until they are dropped; then nothing of them stays.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+fn checkpoint_after(connection: &Connection, pages: u32) -> Result<(), Fault> {
+    Ok(connection.pragma_update(None, "wal_autocheckpoint", pages)?)
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> RowsError {
+    RowsError::Unavailable(error.to_string())
 }
 
 /// A transaction that holds the write lock from its beginning.

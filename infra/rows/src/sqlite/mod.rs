@@ -99,6 +99,11 @@ impl RowStore for SqliteRows {
         self.writer.with(move |c| rows::commit(c, &commit)).await
     }
 
+    async fn commit_built(&self, commit: Commit) -> Result<(), RowsError> {
+        check::commit(&commit)?;
+        self.writer.in_background(move |c| rows::commit(c, &commit)).await
+    }
+
     async fn read(
         &self,
         source: &Source,

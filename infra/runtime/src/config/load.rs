@@ -23,13 +23,26 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("RATE_LIMIT_GLOBAL_PER_SECOND", "limits.global_rate_per_second"),
     ("RATE_LIMIT_GLOBAL_BURST", "limits.global_rate_burst"),
     ("HUB_ACK", "hub.ack"),
+    ("WEBHOOKS_ALLOW_NETWORKS", "webhooks.allow_networks"),
     ("ARCHIVE_URL", "archive.url"),
     ("ARCHIVE_SEGMENT_BYTES", "archive.segment_bytes"),
     ("ARCHIVE_SEAL_SECONDS", "archive.seal_seconds"),
     ("ARCHIVE_MERGE_BYTES", "archive.merge_bytes"),
     ("ARCHIVE_GRACE_SECONDS", "archive.grace_seconds"),
+    ("WAREHOUSE_URL", "warehouse.url"),
+    ("BATCH_MAX_EVENTS", "warehouse.batch_max_events"),
+    ("BATCH_FLUSH_INTERVAL", "warehouse.batch_flush_interval"),
+    ("PARQUET_COMPRESSION", "warehouse.parquet_compression"),
+    ("PARQUET_ROW_GROUP_SIZE", "warehouse.parquet_row_group_size"),
+    ("RUN_TASK_HASH_MOD", "runs.task_hash_mod"),
+    ("RUN_TASK_MAX_ATTEMPTS", "runs.task_max_attempts"),
+    ("WORKER_LEASE_SECONDS", "runs.lease_seconds"),
+    ("WORKER_CONCURRENCY", "runs.concurrency"),
+    ("RUN_RESULTS_URL", "runs.results_url"),
     ("AUDIT_SIGNING_KEYS", "audit.signing_keys"),
     ("AUDIT_ORIGIN", "audit.origin"),
+    ("AUDIT_WITNESSES", "audit.witnesses"),
+    ("AUDIT_QUORUM", "audit.quorum"),
     ("S3_ENDPOINT", "s3.endpoint"),
     ("S3_REGION", "s3.region"),
     ("S3_BUCKET", "s3.bucket"),
@@ -41,6 +54,9 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("LOG_LEVEL", "log.level"),
     ("LOG_FORMAT", "log.format"),
     ("NATS_URL", "nats.url"),
+    ("NASCAR_API_URL", "poller.url"),
+    ("OLLAMA_BASE_URL", "language.ollama_url"),
+    ("OLLAMA_MODEL", "language.ollama_model"),
 ];
 
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +76,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Directory of SQLite files and the journal
-    #[arg(long, alias = "data", value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
     /// sqlite:<file> or postgres://…
     #[arg(long, value_name = "URL", global = true)]
@@ -68,7 +84,7 @@ pub struct Flags {
     /// Address to serve on
     #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     pub listen: Option<String>,
-    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay, archiver, signer or all
+    /// What this process does: commands, read-api, api (both), hub, projector, drainer, relay, archiver, warehouse, signer, reactor, dispatcher, poller, worker or all
     #[arg(long, value_name = "ROLE,…", global = true)]
     pub roles: Option<String>,
     /// When a tap is answered: journal, log or none

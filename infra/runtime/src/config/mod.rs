@@ -16,7 +16,7 @@ use domain::{Secret, TenantId};
 use serde::Deserialize;
 
 pub use load::{ConfigError, DEFAULTS, Flags, Sources, variables};
-pub use values::{DatabaseUrl, HubAck, LogFormat, Role, Roles};
+pub use values::{DatabaseUrl, HubAck, Interval, LogFormat, Role, Roles};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,15 +27,23 @@ pub struct Config {
     pub http: HttpSettings,
     pub auth: AuthSettings,
     pub limits: LimitSettings,
+    pub gateway: GatewaySettings,
+    pub webhooks: WebhookSettings,
+    pub vitals: VitalsSettings,
     pub hub: HubSettings,
     pub replays: ReplaySettings,
     pub privacy: PrivacySettings,
+    pub runs: RunSettings,
     pub archive: ArchiveSettings,
+    pub warehouse: WarehouseSettings,
     pub audit: AuditSettings,
     pub s3: S3Settings,
     pub sql: SqlSettings,
     pub log: LogSettings,
     pub nats: NatsSettings,
+    pub poller: PollerSettings,
+    pub seal: SealSettings,
+    pub language: LanguageSettings,
     #[serde(skip)]
     pub sources: Sources,
 }
@@ -96,6 +104,34 @@ pub struct LimitSettings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct GatewaySettings {
+    pub rate_per_second: u32,
+    pub rate_burst: u32,
+    pub global_rate_per_second: u32,
+    pub global_rate_burst: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VitalsSettings {
+    pub every_seconds: u32,
+    pub tenant: TenantId,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    pub allow_networks: Vec<String>,
+    pub allow_http: bool,
+    pub retry_after: Vec<Interval>,
+    pub jitter_percent: u32,
+    pub max_retry_after_seconds: u32,
+    pub concurrency: usize,
+    pub disable_after_hours: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HubSettings {
     pub ack: HubAck,
     pub default_tenant: TenantId,
@@ -127,6 +163,18 @@ pub struct PrivacySettings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    pub task_hash_mod: u32,
+    pub task_max_attempts: u32,
+    pub lease_seconds: u32,
+    pub concurrency: usize,
+    pub max_cells: u64,
+    /// Never empty once loaded.
+    pub results_url: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ArchiveSettings {
     /// Never empty once loaded.
     pub url: String,
@@ -138,6 +186,27 @@ pub struct ArchiveSettings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct WarehouseSettings {
+    pub url: String,
+    pub batch_max_events: usize,
+    pub batch_flush_interval: Interval,
+    pub parquet_compression: String,
+    pub parquet_row_group_size: usize,
+    pub compact_bytes: u64,
+    pub compact_max_bytes: u64,
+    pub compact_after_seconds: u32,
+    pub grace_seconds: u32,
+}
+
+impl WarehouseSettings {
+    /// Whether there is a warehouse at all.
+    pub fn is_set(&self) -> bool {
+        !self.url.is_empty()
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuditSettings {
     /// Empty: the name of the first key.
     pub origin: String,
@@ -145,6 +214,9 @@ pub struct AuditSettings {
     pub record: PathBuf,
     pub sign_ms: u32,
     pub public: bool,
+    /// Key and address of each, with a space between.
+    pub witnesses: Vec<String>,
+    pub quorum: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -188,7 +260,44 @@ pub struct NatsSettings {
     pub max_bytes: u64,
     pub max_messages: u64,
     pub duplicate_window_seconds: u32,
+    pub live: bool,
     pub in_flight: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollerSettings {
+    /// Empty: nothing is asked.
+    pub url: String,
+    /// In cron form, UTC.
+    pub schedule: String,
+    pub live_seconds: u32,
+    pub tenant: TenantId,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealSettings {
+    /// 0: nothing is sealed by itself.
+    pub before_seconds: u32,
+    pub runs: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageSettings {
+    /// Both URLs empty: no text is sent anywhere.
+    pub ollama_url: String,
+    pub ollama_model: String,
+    pub openai_url: String,
+    pub openai_model: String,
+    pub embedding_model: String,
+    pub api_key: Secret,
+    pub api_key_file: PathBuf,
+    pub timeout_seconds: u32,
+    pub attempts: u32,
+    pub calls_per_day: u64,
+    pub tokens_per_day: u64,
 }
 
 impl NatsSettings {
@@ -229,6 +338,12 @@ impl Config {
                 false => format!("s3://{}", self.s3.bucket),
             };
         }
+        if self.runs.results_url.is_empty() {
+            self.runs.results_url = match self.s3.bucket.is_empty() {
+                true => self.data_dir.join("results").display().to_string(),
+                false => format!("s3://{}/results", self.s3.bucket),
+            };
+        }
         if self.audit.record.as_os_str().is_empty() {
             self.audit.record = self.data_dir.join("audit.checkpoint");
         }
@@ -239,6 +354,10 @@ impl Config {
         let limits = &self.limits;
         let at_least_1 = [
             ("nats.in_flight", self.nats.in_flight),
+            ("runs.task_hash_mod", self.runs.task_hash_mod as usize),
+            ("runs.task_max_attempts", self.runs.task_max_attempts as usize),
+            ("runs.lease_seconds", self.runs.lease_seconds as usize),
+            ("runs.concurrency", self.runs.concurrency),
             ("audit.sign_ms", self.audit.sign_ms as usize),
             ("http.max_connections", self.http.max_connections),
             ("http.head_timeout_seconds", self.http.head_timeout_seconds as usize),
@@ -250,7 +369,13 @@ impl Config {
             ("limits.bulk_uploads", limits.bulk_uploads),
             ("limits.json_depth", limits.json_depth),
             ("archive.segment_bytes", usize::try_from(self.archive.segment_bytes).unwrap_or(usize::MAX)),
+            ("warehouse.batch_max_events", self.warehouse.batch_max_events),
+            ("warehouse.parquet_row_group_size", self.warehouse.parquet_row_group_size),
             ("sql.timeout_seconds", self.sql.timeout_seconds as usize),
+            ("webhooks.concurrency", self.webhooks.concurrency),
+            ("webhooks.disable_after_hours", self.webhooks.disable_after_hours as usize),
+            ("language.timeout_seconds", self.language.timeout_seconds as usize),
+            ("language.attempts", self.language.attempts as usize),
             ("sql.rows", self.sql.rows),
             ("sql.max_rows", self.sql.max_rows),
             ("sql.queries", self.sql.queries),
@@ -275,8 +400,34 @@ impl Config {
         if !(1..=5).contains(&self.nats.replicas) {
             return Err(self.invalid("nats.replicas", "must be 1 to 5"));
         }
+        if self.seal.before_seconds != 0 && !(30..=604_800).contains(&self.seal.before_seconds) {
+            return Err(self.invalid("seal.before_seconds", "must be 30 to 604800, or 0"));
+        }
+        if !(1_000..=50_000).contains(&self.seal.runs) {
+            return Err(self.invalid("seal.runs", "must be 1000 to 50000"));
+        }
+        if self.warehouse.batch_max_events > 1_000_000 {
+            return Err(self.invalid("warehouse.batch_max_events", "must be at most 1000000"));
+        }
+        if self.warehouse.compact_max_bytes < self.warehouse.compact_bytes {
+            return Err(self.invalid("warehouse.compact_max_bytes", "must not be less than compact_bytes"));
+        }
+        if self.roles.has(Role::Warehouse) && !self.roles.is_all() && !self.warehouse.is_set() {
+            return Err(self.invalid("warehouse.url", "must be set for the role warehouse"));
+        }
         if self.roles.has(Role::Relay) && !self.roles.is_all() && !self.nats.is_set() {
             return Err(self.invalid("nats.url", "must be set for the role relay"));
+        }
+        let language = &self.language;
+        if !language.ollama_url.is_empty() && !language.openai_url.is_empty() {
+            return Err(self.invalid("language.openai_url", "must be empty where ollama_url is set"));
+        }
+        // The day's ledger is read whole before each call.
+        if language.calls_per_day > 10_000 {
+            return Err(self.invalid("language.calls_per_day", "must be at most 10000"));
+        }
+        if language.timeout_seconds > 600 || language.attempts > 10 {
+            return Err(self.invalid("language.timeout_seconds", "must be at most 600, attempts at most 10"));
         }
         if self.hub.journal_max_bytes < self.hub.journal_segment_bytes {
             return Err(self.invalid("hub.journal_max_bytes", "must not be less than journal_segment_bytes"));

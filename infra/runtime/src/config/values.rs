@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::Secret;
 use serde::Deserialize;
@@ -73,11 +74,16 @@ pub enum Role {
     Drainer,
     Relay,
     Archiver,
+    Warehouse,
     Signer,
+    Reactor,
+    Dispatcher,
+    Poller,
+    Worker,
 }
 
 impl Role {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Commands,
         Self::ReadApi,
         Self::Hub,
@@ -85,7 +91,12 @@ impl Role {
         Self::Drainer,
         Self::Relay,
         Self::Archiver,
+        Self::Warehouse,
         Self::Signer,
+        Self::Reactor,
+        Self::Dispatcher,
+        Self::Poller,
+        Self::Worker,
     ];
 
     pub fn name(self) -> &'static str {
@@ -97,13 +108,18 @@ impl Role {
             Self::Drainer => "drainer",
             Self::Relay => "relay",
             Self::Archiver => "archiver",
+            Self::Warehouse => "warehouse",
             Self::Signer => "signer",
+            Self::Reactor => "reactor",
+            Self::Dispatcher => "dispatcher",
+            Self::Poller => "poller",
+            Self::Worker => "worker",
         }
     }
 }
 
 /// Names in the configuration, and the roles that each stands for.
-const NAMES: [(&str, &[Role]); 10] = [
+const NAMES: [(&str, &[Role]); 15] = [
     ("all", &Role::ALL),
     ("api", &[Role::Commands, Role::ReadApi]),
     ("commands", &[Role::Commands]),
@@ -113,7 +129,12 @@ const NAMES: [(&str, &[Role]); 10] = [
     ("drainer", &[Role::Drainer]),
     ("relay", &[Role::Relay]),
     ("archiver", &[Role::Archiver]),
+    ("warehouse", &[Role::Warehouse]),
     ("signer", &[Role::Signer]),
+    ("reactor", &[Role::Reactor]),
+    ("dispatcher", &[Role::Dispatcher]),
+    ("poller", &[Role::Poller]),
+    ("worker", &[Role::Worker]),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -143,5 +164,28 @@ impl TryFrom<Vec<String>> for Roles {
             roles.extend(meant.iter().copied());
         }
         if roles.is_empty() { Err("must name at least one role".into()) } else { Ok(Self(roles)) }
+    }
+}
+
+/// A length of time: `300`, `300s`, `5m`, `1h` or `500ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Interval(pub Duration);
+
+impl TryFrom<String> for Interval {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let number: u32 = number.parse().map_err(|_| "must be a length of time such as 300s, 5m or 1h")?;
+        let millis = match unit {
+            "ms" => 1,
+            "" | "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err("must be a length of time such as 300s, 5m or 1h"),
+        };
+        Ok(Self(Duration::from_millis(u64::from(number) * millis)))
     }
 }

@@ -1,18 +1,24 @@
 //! What is kept by band: its taps at each event, and its history.
 
+use std::collections::BTreeMap;
+
 use domain::ports::rows::{RowKey, RowPut};
+use domain::tap::Mode;
 use models::taps::Class;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use super::super::NO_EVENT;
 use super::super::fold::class_index;
-use super::super::rows::{BandTaps, HISTORY_EVENTS, HISTORY_TAPS, History, PastTap, key};
+use super::super::rows::{BandTaps, HISTORY_EVENTS, HISTORY_TAPS, key};
 use super::counts::{instant, modes};
-use super::intern::{Column, MISSING, Names, Table, latest};
+use super::intern::{MISSING, Names, Table, latest};
+use super::order::order;
 use super::shows::{Show, Shows};
 use super::taps::{BAND, MODES, Taps, WINDOW};
 use super::{Part, tenant};
 use crate::projection::ApplyError;
-use crate::working_set::put_of;
+use crate::working_set::{put_borrowed, put_of};
 
 #[derive(Default)]
 pub struct Band {
@@ -32,6 +38,18 @@ struct Past {
     class: Class,
     mode: u8,
 }
+
+/// A tap that waits for others of its band.
+#[derive(Clone, Copy)]
+struct Waiting {
+    band: u32,
+    tap: Past,
+}
+
+/// Taps that are put in the order of their bands, to be folded one band after
+/// the other: what is kept of a band lies anywhere in memory, and is looked for
+/// once for several of its taps.
+const TOGETHER: usize = if cfg!(test) { 7 } else { 500_000 };
 
 #[derive(Default)]
 struct Story {
@@ -59,6 +77,7 @@ pub struct Bands {
     /// Bands that tapped at both shows.
     shared: Table<(u32, u32), u64>,
     past: usize,
+    waiting: Vec<Waiting>,
 }
 
 impl Bands {
@@ -69,16 +88,14 @@ impl Bands {
     pub fn fold(&mut self, taps: &Taps) {
         let mut shows = self.shows.column(taps);
         let windows = self.windows.column(taps.member(WINDOW));
-        let (part, names) = (self.part, &mut self.bands);
-        let number = |band: &str| if part.has(band) { names.number(band) } else { MISSING };
-        let bands = Column { by_code: taps.member(BAND).values().map(number).collect(), missing: MISSING };
+        let bands = self.part.column(&mut self.bands, taps.member(BAND));
         for row in 0..taps.len() {
             let band = bands.at(taps.member(BAND), row);
             if band == MISSING {
                 continue;
             }
             let show = shows.at(&mut self.shows, taps, row);
-            let past = Past {
+            let tap = Past {
                 at: taps.columns.at[row],
                 position: taps.columns.positions[row],
                 show,
@@ -86,23 +103,42 @@ impl Bands {
                 class: taps.class(row),
                 mode: taps.mode(row),
             };
-            let before = latest(&mut self.before, band);
-            if before.0 != show {
-                *before = (show, self.at_show.number((show, band)));
-            }
-            let number = before.1 as usize;
-            if self.story_of.len() == number {
-                self.story_of.push(self.stories.number((self.shows.tenant_of(show), band)));
-            }
-            let here = &mut self.at_show.values[number];
-            here.add(past);
-            let story = &mut self.stories.values[self.story_of[number] as usize];
-            let capacity = story.past.capacity();
-            story.add(past);
-            self.past = self.past + story.past.capacity() - capacity;
-            if past.class == Class::Human && here.classes[class_index(Class::Human)] == 1 {
-                story.came_to(show, &self.shows, &mut self.shared);
-            }
+            self.waiting.push(Waiting { band, tap });
+        }
+        if self.waiting.len() >= TOGETHER {
+            self.settle();
+        }
+    }
+
+    /// Folds those that wait; has to be done before anything is asked for.
+    pub fn settle(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for index in by_band(&waiting) {
+            let Waiting { band, tap } = waiting[index as usize];
+            self.tap(band, tap);
+        }
+        self.waiting = waiting;
+        self.waiting.clear();
+    }
+
+    fn tap(&mut self, band: u32, tap: Past) {
+        let show = tap.show;
+        let before = latest(&mut self.before, band);
+        if before.0 != show {
+            *before = (show, self.at_show.number((show, band)));
+        }
+        let number = before.1 as usize;
+        if self.story_of.len() == number {
+            self.story_of.push(self.stories.number((self.shows.tenant_of(show), band)));
+        }
+        let here = &mut self.at_show.values[number];
+        here.add(tap);
+        let story = &mut self.stories.values[self.story_of[number] as usize];
+        let capacity = story.past.capacity();
+        story.add(tap);
+        self.past = self.past + story.past.capacity() - capacity;
+        if tap.class == Class::Human && here.classes[class_index(Class::Human)] == 1 {
+            story.came_to(show, &self.shows, &mut self.shared);
         }
     }
 
@@ -112,9 +148,10 @@ impl Bands {
             + self.at_show.memory()
             + self.stories.memory()
             + self.shared.memory()
-            + 8 * self.before.len()
+            + 12 * self.before.len()
             + 4 * self.story_of.len()
             + self.past * size_of::<Past>()
+            + self.waiting.capacity() * (size_of::<Waiting>() + size_of::<u32>())
     }
 
     pub fn shows(&self) -> &[Show] {
@@ -133,12 +170,10 @@ impl Bands {
     }
 
     pub fn band_rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
-        let mut order: Vec<usize> = (0..self.at_show.keys.len()).collect();
-        order.sort_unstable_by_key(|i| {
-            let (show, band) = self.at_show.keys[*i];
-            (self.shows.show(show), self.bands.text(band))
-        });
-        order.into_iter().map(|i| {
+        let ranks = self.shows.ranks();
+        let id = |(show, band): &(u32, u32)| (ranks[*show as usize], self.bands.text(*band));
+        let ids: Vec<_> = self.at_show.keys.iter().map(id).collect();
+        order(&ids).into_iter().map(|i| {
             let (show, band) = self.at_show.keys[i];
             let (show, band_id) = (self.shows.show(show), self.bands.text(band));
             let row_key = key(&show.event, band_id).into();
@@ -148,36 +183,64 @@ impl Bands {
     }
 
     pub fn history_rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
-        let mut order: Vec<usize> = (0..self.stories.keys.len()).collect();
-        order.sort_unstable_by_key(|i| {
-            let (tenant, band) = self.stories.keys[*i];
-            (self.shows.tenant(tenant), self.bands.text(band))
-        });
-        order.into_iter().map(|i| {
-            let (of, band) = self.stories.keys[i];
+        let ranks = self.shows.tenant_ranks();
+        let id = |(of, band): &(u32, u32)| (ranks[*of as usize], self.bands.text(*band));
+        let ids: Vec<_> = self.stories.keys.iter().map(id).collect();
+        let (mut past, mut scratch) = (Vec::new(), Vec::new());
+        order(&ids).into_iter().map(move |i| {
+            let ((of, band), story) = (self.stories.keys[i], &self.stories.values[i]);
             let row_key =
                 RowKey { tenant: tenant(self.shows.tenant(of))?, key: self.bands.text(band).into() };
-            put_of(row_key, &self.history(band, &self.stories.values[i]))
+            past.clone_from(&story.past);
+            newest(&mut past);
+            put_borrowed(row_key, &Told { of: self, band, shows: &story.shows, past: &past }, &mut scratch)
         })
     }
+}
 
-    fn history(&self, band: u32, story: &Story) -> History {
-        let event = |show: u32| self.shows.show(show).event.to_string();
-        let text = |window: u32| (window != MISSING).then(|| self.windows.text(window).to_string());
-        let taps = |show: u32| {
-            let here = self.at_show.get((show, band));
-            here.map_or(0, |b| b.classes[class_index(Class::Human)].into())
-        };
-        let mut past = story.past.clone();
-        newest(&mut past);
-        let tap = |p: &Past| {
-            let mode = MODES[usize::from(p.mode)];
-            PastTap(p.at, p.position, event(p.show), p.class, mode, text(p.window))
-        };
-        History {
-            events: story.shows.iter().map(|show| (event(*show), taps(*show))).collect(),
-            last: past.iter().map(tap).collect(),
-        }
+/// A row as [`History`](super::super::rows::History) is one, with texts where they are: it is made for every
+/// band.
+struct Told<'a> {
+    of: &'a Bands,
+    band: u32,
+    shows: &'a [u32],
+    /// By time.
+    past: &'a [Past],
+}
+
+impl Told<'_> {
+    fn event(&self, show: u32) -> &str {
+        &self.of.shows.show(show).event
+    }
+
+    fn taps(&self, show: u32) -> u32 {
+        let here = self.of.at_show.get((show, self.band));
+        here.map_or(0, |band| band.classes[class_index(Class::Human)])
+    }
+
+    fn tap(&self, past: &Past) -> (i64, u64, &str, Class, Mode, Option<&str>) {
+        let window = (past.window != MISSING).then(|| self.of.windows.text(past.window));
+        let mode = MODES[usize::from(past.mode)];
+        (past.at, past.position, self.event(past.show), past.class, mode, window)
+    }
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let events: BTreeMap<&str, u32> =
+            self.shows.iter().map(|s| (self.event(*s), self.taps(*s))).collect();
+        let mut row = serializer.serialize_struct("History", 2)?;
+        row.serialize_field("events", &events)?;
+        row.serialize_field("last", &Last(self))?;
+        row.end()
+    }
+}
+
+struct Last<'a>(&'a Told<'a>);
+
+impl Serialize for Last<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.past.iter().map(|past| self.0.tap(past)))
     }
 }
 
@@ -226,6 +289,26 @@ impl Story {
         }
         self.shows.push(show);
     }
+}
+
+/// Their indices by band, those of a band in the order in which they came.
+fn by_band(waiting: &[Waiting]) -> Vec<u32> {
+    let bands = waiting.iter().map(|w| w.band as usize + 1).max().unwrap_or(0);
+    // Where the next of each band goes.
+    let mut places = vec![0_u32; bands + 1];
+    for w in waiting {
+        places[w.band as usize + 1] += 1;
+    }
+    for band in 1..places.len() {
+        places[band] += places[band - 1];
+    }
+    let mut order = vec![0_u32; waiting.len()];
+    for (index, w) in (0..).zip(waiting) {
+        let place = &mut places[w.band as usize];
+        order[*place as usize] = index;
+        *place += 1;
+    }
+    order
 }
 
 /// Leaves the last [`HISTORY_TAPS`] by time, in order.

@@ -6,6 +6,7 @@
 mod bands;
 mod counts;
 mod intern;
+mod order;
 mod shows;
 mod taps;
 #[cfg(test)]
@@ -23,19 +24,22 @@ use models::taps::Classifier;
 
 use self::bands::Bands;
 use self::counts::{Counts, People};
+use self::intern::{Column, MISSING, Names};
 use self::shows::Show;
 use self::taps::{MEMBERS, Taps};
 use self::visitors::Visitors;
 use super::rows::{EventSettings, Shared, key};
 use super::{BANDS, EVENTS, HISTORY, MINUTES, REFERRERS, SHARED, SUMMARY, TapAnalytics, VISITORS, fold};
-use crate::bulk::{Bulk, Columns, Sink, Wants};
+use crate::bulk::{Bulk, Columns, Sink, Texts, Wants};
 use crate::projection::ApplyError;
 use crate::working_set::put_of;
 
 /// In microseconds.
 const MINUTE: i64 = 60_000_000;
-/// Rows given away at once.
-const CHUNK: usize = 10_000;
+/// Rows given away at once, or fewer of so many bytes. Each time the database
+/// writes the pages anew that rows of any order share.
+const CHUNK: usize = 50_000;
+const CHUNK_BYTES: usize = 2 << 20;
 /// Taps whose bands and visitors are folded in one pass, to begin with: each
 /// takes some 40 bytes in its band's history, and a few hundred if its band or
 /// visitor is new.
@@ -67,6 +71,18 @@ impl Part {
         id.hash(&mut hasher);
         hasher.finish() % self.of == self.number
     }
+
+    /// Numbers for the texts that this part has; others are missing.
+    fn column(self, names: &mut Names, texts: &Texts) -> Column {
+        if self.of == 1 {
+            return names.column(texts);
+        }
+        let has: Vec<bool> = texts.values().map(|text| self.has(text)).collect();
+        let of_part = texts.values().zip(&has).filter(|(_, has)| **has);
+        let mut numbers = names.numbers(of_part.map(|(text, _)| text)).into_iter();
+        let number = |has: &bool| if *has { numbers.next().unwrap_or(MISSING) } else { MISSING };
+        Column { by_code: has.iter().map(number).collect(), missing: MISSING }
+    }
 }
 
 /// The fold of [`super::TapAnalytics`] over a whole history.
@@ -80,6 +96,8 @@ pub struct TapBulk {
     visitors: Visitors,
     settings: BTreeMap<(TenantId, Arc<str>), EventSettings>,
     shared: BTreeMap<(Show, Show), u64>,
+    /// Checked, and folded while the next ones are checked.
+    waiting: Option<Taps>,
 }
 
 impl TapBulk {
@@ -99,7 +117,37 @@ impl TapBulk {
             visitors: Visitors::new(part),
             settings: BTreeMap::new(),
             shared: BTreeMap::new(),
+            waiting: None,
         }
+    }
+
+    /// Folds those that wait, and checks others meanwhile, which wait then.
+    fn fold_waiting(&mut self, next: Option<Columns>) -> Result<Vec<u64>, ApplyError> {
+        let (waiting, classifier, first_pass) =
+            (self.waiting.take(), &self.classifier, self.part.number == 0);
+        let (counts, bands, visitors) = (&mut self.counts, &mut self.bands, &mut self.visitors);
+        let gap_seconds = self.gap_seconds;
+        let (folded, checked) = std::thread::scope(|scope| {
+            let folding = waiting.as_ref().map(|taps| {
+                let bands = scope.spawn(|| bands.fold(taps));
+                let others = scope.spawn(move || {
+                    if first_pass {
+                        counts.fold(taps);
+                    }
+                    visitors.fold(taps, gap_seconds);
+                });
+                (bands, others)
+            });
+            let checked = next.map(|batch| {
+                let head = batch.event_type == PREVIEWED;
+                Taps::new(batch, head, classifier)
+            });
+            (folding.map_or(Ok(()), |(bands, others)| bands.join().and(others.join())), checked)
+        });
+        folded.map_err(|_| ApplyError::Event("folding taps panicked".into()))?;
+        let Some((taps, broken)) = checked else { return Ok(Vec::new()) };
+        self.waiting = Some(taps);
+        Ok(broken)
     }
 
     /// What the pass found out about shows, into their counts.
@@ -156,25 +204,13 @@ impl Bulk for TapBulk {
         }
         let part = Part { number: 0, of: self.part.of * 2 };
         (self.part, self.bands, self.visitors) = (part, Bands::new(part), Visitors::new(part));
-        (self.counts, self.settings, self.shared) = Default::default();
+        (self.counts, self.settings, self.shared, self.waiting) = Default::default();
         part.of <= MAX_PASSES
     }
 
     fn fold(&mut self, batch: Columns) -> Result<Vec<u64>, ApplyError> {
-        let head = batch.event_type == PREVIEWED;
-        let (taps, broken) = Taps::new(batch, head, &self.classifier);
-        let (counts, bands, visitors) = (&mut self.counts, &mut self.bands, &mut self.visitors);
-        let (gap_seconds, first_pass) = (self.gap_seconds, self.part.number == 0);
-        let bands_folded = std::thread::scope(|scope| {
-            let folding = scope.spawn(|| bands.fold(&taps));
-            if first_pass {
-                counts.fold(&taps);
-            }
-            visitors.fold(&taps, gap_seconds);
-            folding.join()
-        });
-        bands_folded.map_err(|_| ApplyError::Event("folding bands panicked".into()))?;
-        Ok(if first_pass { broken } else { Vec::new() })
+        let broken = self.fold_waiting(Some(batch))?;
+        Ok(if self.part.number == 0 { broken } else { Vec::new() })
     }
 
     fn event(&mut self, event: &RecordedEvent) -> Result<(), ApplyError> {
@@ -189,6 +225,8 @@ impl Bulk for TapBulk {
     }
 
     fn end_pass(&mut self, rows: &mut Sink<'_>) -> Result<(), ApplyError> {
+        self.fold_waiting(None)?;
+        self.bands.settle();
         self.gather();
         give(rows, BANDS, self.bands.band_rows())?;
         give(rows, HISTORY, self.bands.history_rows())?;
@@ -212,11 +250,14 @@ fn give(
     table: &str,
     rows: impl Iterator<Item = Result<RowPut, ApplyError>>,
 ) -> Result<(), ApplyError> {
-    let mut puts = Vec::with_capacity(CHUNK);
+    let (mut puts, mut bytes) = (Vec::new(), 0);
     for row in rows {
-        puts.push(row?);
-        if puts.len() == CHUNK {
-            let full = std::mem::replace(&mut puts, Vec::with_capacity(CHUNK));
+        let row = row?;
+        bytes += row.doc.len();
+        puts.push(row);
+        if puts.len() == CHUNK || bytes >= CHUNK_BYTES {
+            bytes = 0;
+            let full = std::mem::take(&mut puts);
             sink(TableChanges { table: table.into(), puts: full, deletes: Vec::new() })?;
         }
     }

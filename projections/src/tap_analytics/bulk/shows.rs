@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::super::NO_EVENT;
+use super::super::rows::key;
 use super::intern::{Column, MISSING, Names, Table};
+use super::order::ranks;
 use super::taps::{EVENT, Taps};
 
 /// An event of a tenant; `event` is [`NO_EVENT`] for taps without one.
@@ -58,6 +60,17 @@ impl Shows {
 
     pub fn show(&self, number: u32) -> &Show {
         &self.shows[number as usize]
+    }
+
+    /// By number: the place of its rows among those of all shows.
+    pub fn ranks(&self) -> Vec<u32> {
+        let rows: Vec<_> = self.shows.iter().map(|show| (&show.tenant, key(&show.event, ""))).collect();
+        ranks(&rows)
+    }
+
+    /// By number, too.
+    pub fn tenant_ranks(&self) -> Vec<u32> {
+        ranks(&self.tenants.all().collect::<Vec<_>>())
     }
 
     pub fn tenant(&self, number: u32) -> &str {

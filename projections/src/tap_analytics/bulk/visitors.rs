@@ -6,7 +6,8 @@ use models::taps::sessions::{self, Session, Sessions};
 
 use super::super::rows::{Seen, key};
 use super::counts::People;
-use super::intern::{Column, MISSING, Names, Table, latest};
+use super::intern::{MISSING, Names, Table, latest};
+use super::order::order;
 use super::shows::{Show, Shows};
 use super::taps::{Taps, VISITOR};
 use super::{Part, tenant};
@@ -35,10 +36,7 @@ impl Visitors {
 
     pub fn fold(&mut self, taps: &Taps, gap_seconds: Option<u32>) {
         let mut shows = self.shows.column(taps);
-        let (part, names) = (self.part, &mut self.visitors);
-        let number = |visitor: &str| if part.has(visitor) { names.number(visitor) } else { MISSING };
-        let by_code = taps.member(VISITOR).values().map(number).collect();
-        let visitors = Column { by_code, missing: MISSING };
+        let visitors = self.part.column(&mut self.visitors, taps.member(VISITOR));
         for row in 0..taps.len() {
             let visitor = visitors.at(taps.member(VISITOR), row);
             if visitor != MISSING && taps.class(row) == Class::Human {
@@ -81,12 +79,10 @@ impl Visitors {
     }
 
     pub fn rows(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
-        let mut order: Vec<usize> = (0..self.seen.keys.len()).collect();
-        order.sort_unstable_by_key(|i| {
-            let (show, visitor) = self.seen.keys[*i];
-            (self.shows.show(show), self.visitors.text(visitor))
-        });
-        order.into_iter().map(|i| {
+        let ranks = self.shows.ranks();
+        let id = |(show, visitor): &(u32, u32)| (ranks[*show as usize], self.visitors.text(*visitor));
+        let ids: Vec<_> = self.seen.keys.iter().map(id).collect();
+        order(&ids).into_iter().map(|i| {
             let (show, visitor) = self.seen.keys[i];
             let show = self.shows.show(show);
             let row_key = key(&show.event, self.visitors.text(visitor)).into();

@@ -1,0 +1,3 @@
+mod bed;
+mod crashes;
+mod partitions;
