@@ -83,6 +83,8 @@ async fn a_series_that_falls_silent_is_told_of_and_kept_through_a_kill() {
     assert!(event["data"]["anomaly"]["peak"]["value"].as_f64().unwrap() > 2.0, "{event}");
     // It was opened by no signal, so none is told along.
     assert_eq!(event["data"]["signal"], Value::Null);
+    // A kill before the answer is kept would have it sent again.
+    bed.ended("ops", "delivered", 1).await;
     let bed = bed.killed_and_started(SETTINGS);
     let back = begin + SignedDuration::from_secs(60);
     send(&bed, &[load("p2", back, 1.0), load("p3", back + SignedDuration::from_secs(2), 1.0)]).await;
