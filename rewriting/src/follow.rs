@@ -22,7 +22,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::sending::Sender;
+use crate::sending::{Sender, Unanswered};
 use crate::texts::decided;
 use crate::work::{ACTOR, failed, rewritten};
 
@@ -223,8 +223,8 @@ async fn worked(sender: &Sender, rows: &Arc<dyn RowStore>, stream: &StreamId) ->
     // Whose text it was may have been erased while the model wrote: what came
     // of it must not be recorded under a new key.
     if matches!(&ended, Err(Refusal::Rejected(Rejection::Field { field, .. })) if field == "/subject") {
-        let reason = "the sample's author was held, exported or erased meanwhile";
-        let command = Command::Fail(failed("subject_changed", reason));
+        let why = Unanswered::Subject;
+        let command = Command::Fail(failed(why.code(), why.to_string()));
         ended = execute::<Rewrite>(services, &call, command).await;
     }
     match ended {

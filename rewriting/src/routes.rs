@@ -72,12 +72,18 @@ impl Rewriting {
     }
 }
 
-/// Requests by the role writer, answers to the role reader.
+/// What sends texts, by the role writer.
 pub fn router(rewriting: Rewriting) -> Router {
     Router::new()
         .route("/v1/samples/{id}/rewrite", post(request))
-        .route("/v1/rewrites/{id}", get(one))
         .route("/v1/samples/{id}/embed", post(vectors::embed))
+        .with_state(rewriting)
+}
+
+/// What came of it, to the role reader. Nothing is sent.
+pub fn reads(rewriting: Rewriting) -> Router {
+    Router::new()
+        .route("/v1/rewrites/{id}", get(one))
         .route("/v1/samples/{id}/embeddings", get(vectors::embeddings))
         .route("/v1/similarity", post(vectors::similarity))
         .with_state(rewriting)

@@ -39,7 +39,7 @@ pub enum Unanswered {
     Budget(String),
     #[error(transparent)]
     Trouble(#[from] Trouble),
-    /// Nothing was sent.
+    /// Nothing was sent, or what came back is not kept.
     #[error("the sample's author was held, exported or erased meanwhile")]
     Subject,
     /// Nothing was sent. The reason is not for facts.
@@ -68,10 +68,7 @@ impl Unanswered {
                 let detail = format!("The language model gave no answer: {trouble}.");
                 Problem::new(Kind::Unavailable, detail).with("trouble", trouble.code()).retry_after(30)
             }
-            Self::Subject => {
-                let detail = "The sample's author was held, exported or erased meanwhile.";
-                Problem::new(Kind::Conflict, detail)
-            }
+            Self::Subject => Problem::new(Kind::Conflict, format!("Nothing is kept: {self}.")),
             Self::Unrecorded(refusal) => problem(*refusal, false),
         }
     }

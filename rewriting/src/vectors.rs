@@ -138,7 +138,7 @@ async fn embed_once(
     let done = execute::<Embedding>(&state.services, &call, Command::Record(record, decided)).await;
     done.map_err(|refusal| match refusal {
         Refusal::Rejected(Rejection::Field { field, .. }) if field == "/subject" => {
-            Problem::new(Kind::Conflict, "The sample's author was held, exported or erased meanwhile.")
+            Unanswered::Subject.problem()
         }
         refusal => problem(refusal, call.names_version()),
     })

@@ -52,7 +52,8 @@ pub fn router(
     let mut parts = Vec::new();
     let rewriting = Rewriting::new(services.clone(), state.rows.clone(), sender);
     if config.roles.has(Role::Commands) {
-        routes.api = routes.api.merge(commanded(config, subjects, (&ring, &state.rows))?);
+        let commanded = commanded(config, subjects, (&ring, &state.rows))?;
+        routes.api = routes.api.merge(commanded).merge(rewriting::router(rewriting.clone()));
         parts.extend([commands::openapi(), racing::openapi()]);
     }
     if config.roles.has(Role::ReadApi) {
@@ -60,6 +61,7 @@ pub fn router(
         let history = AuditState::new(engine.clone(), tree.log.clone()).with_exports(exports);
         let auditing = ::audit::router(history).merge(tlog::router(tree.clone()));
         routes.api = routes.api.merge(read_api::router(state)).merge(auditing);
+        routes.api = routes.api.merge(rewriting::reads(rewriting));
         parts.extend([read_api::openapi(), ::audit::openapi(), tlog::openapi()]);
         if config.audit.public {
             parts.push(tlog::public_openapi());
@@ -69,8 +71,7 @@ pub fn router(
         routes.api = routes.api.merge(replays::routes::router(engine));
         parts.push(<replays::routes::Doc as utoipa::OpenApi>::openapi());
     }
-    if config.roles.has(Role::Commands) || config.roles.has(Role::ReadApi) {
-        routes.api = routes.api.merge(rewriting::router(rewriting));
+    if !parts.is_empty() {
         parts.push(rewriting::openapi());
     }
     if let Some(mut desk) = desk {

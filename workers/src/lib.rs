@@ -7,6 +7,8 @@ pub mod reactions;
 pub mod relay;
 pub mod signer;
 pub mod style_drift;
+#[cfg(test)]
+mod testing;
 pub mod vitals;
 
 pub use drainer::{Drainer, DrainerConfig, align};

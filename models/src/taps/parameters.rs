@@ -158,7 +158,8 @@ fn pattern(at: &str, value: &Value) -> Result<Pattern, BadParameter> {
     let (place, contains) = member("contains")?;
     let contains = text(&place, contains)?;
     let (place, class) = member("class")?;
-    let class = BotClass::deserialize(class).map_err(|_| bad(place, "is no class of bots"))?;
+    // The error of a derived enum names all it knows.
+    let class = BotClass::deserialize(class).map_err(|e| bad(place, format!("is no class of bots: {e}")))?;
     Ok(Pattern { contains, class })
 }
 

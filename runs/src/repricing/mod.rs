@@ -86,6 +86,10 @@ fn recorded(id: &ModelId) -> Result<Model, Problem> {
         .map_err(|e| Problem::new(Kind::Unavailable, format!("This needs code for {id}: {}", e.reason)))
 }
 
+fn in_force_of(repricing: &Repricing) -> Result<Model, Problem> {
+    repricing.model_in_force().map_or_else(|| Ok(Model::default()), recorded)
+}
+
 impl Desk {
     /// Generations and promotions; nothing if there never were any.
     pub async fn repricing(&self, tenant: &TenantId) -> Result<Repricing, Problem> {
@@ -95,8 +99,7 @@ impl Desk {
 
     /// What new runs are priced by.
     pub async fn model_in_force(&self, tenant: &TenantId) -> Result<Model, Problem> {
-        let repricing = self.repricing(tenant).await?;
-        repricing.model_in_force().map_or_else(|| Ok(Model::default()), recorded)
+        in_force_of(&self.repricing(tenant).await?)
     }
 
     /// Where a run's results are: those in force, or of a generation that is

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::run_of;
+use super::{in_force_of, run_of};
 use crate::Desk;
 
 /// All generations.
@@ -57,7 +57,7 @@ pub struct RepricedRun {
 impl Desk {
     pub async fn repricing_status(&self, tenant: &TenantId) -> Result<Status, Problem> {
         let state = self.repricing(tenant).await?;
-        let model = self.model_in_force(tenant).await?;
+        let model = in_force_of(&state)?;
         let mut generations = Vec::with_capacity(state.generations.len());
         for (generation, known) in state.generations.iter().rev() {
             generations.push(self.generation_body(tenant, &state, *generation, known).await?);

@@ -1,13 +1,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use domain::RecordedEvent;
 use domain::decide::{Context, Decide};
 use domain::delivery::{Death, Event};
 use domain::endpoint::{self, Change, Definition, NewKey, OrderedBy, WebhookEndpoint};
-use domain::ports::log::{Head, Page, Receipt, StoredReply};
 use domain::ports::webhooks::{Answer, Failure, Request};
 use domain::{Secret, delivery, signal};
 use infra_log::MemoryLog;
@@ -16,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::testing::Counted;
 
 #[derive(Clone)]
 struct Now(Arc<Mutex<Timestamp>>);
@@ -301,7 +301,7 @@ async fn a_start_reads_what_is_open_and_no_history() {
     dispatcher.keep().await.unwrap();
     assert_eq!(bed.sent().len(), 301);
     // One event of an endpoint, and what was said after the place was kept.
-    let counted = Arc::new(Counted { log: bed.log.clone(), read: AtomicUsize::new(0) });
+    let counted = Arc::new(Counted::new(bed.log.clone()));
     let lease = dispatcher.book.lease.clone();
     rows.release(&lease).await.unwrap();
     let mut dispatcher = bed.over(counted.clone(), rows.clone()).await;
@@ -412,50 +412,6 @@ async fn rows_at_a_position_that_the_log_does_not_name_are_not_used() {
     other.pass(5);
     other.over(other.log.clone(), rows).await.settle().await;
     assert_eq!(other.sent(), ["open"]);
-}
-
-/// Counts the events that are read of it.
-struct Counted {
-    log: Arc<MemoryLog>,
-    read: AtomicUsize,
-}
-
-#[async_trait]
-impl EventLog for Counted {
-    async fn append(&self, batch: Vec<Append>) -> Vec<Result<Receipt, AppendError>> {
-        self.log.append(batch).await
-    }
-
-    async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError> {
-        let page = self.log.read(after, limit, filter).await?;
-        self.read.fetch_add(page.events.len(), Ordering::Relaxed);
-        Ok(page)
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError> {
-        self.log.read_stream(stream, from, limit).await
-    }
-
-    async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
-        self.log.last(stream).await
-    }
-
-    async fn stored_reply(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredReply>, LogError> {
-        self.log.stored_reply(tenant, key).await
-    }
-
-    async fn head(&self) -> Result<Head, LogError> {
-        self.log.head().await
-    }
-
-    async fn changed(&self, after: u64) -> Result<u64, LogError> {
-        self.log.changed(after).await
-    }
 }
 
 #[tokio::test]

@@ -1,17 +1,14 @@
 //! What a start reads, and that nobody sees from the facts that there was one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use domain::anomaly_window::{DETECTED, Detected};
 use domain::envelope::NewEvent;
-use domain::ports::log::{
-    Append, AppendError, EventLog, Head, LogError, Page, ReadFilter, Receipt, StoredReply,
-};
+use domain::ports::log::{EventLog, ReadFilter};
 use domain::rule::{Definition, Rule};
 use domain::rule_match::{MATCHED, RuleMatch};
-use domain::{RecordedEvent, StreamId, TenantId, registry, rule, signal};
+use domain::{registry, rule, signal};
 use infra_log::MemoryLog;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,50 +17,7 @@ use uuid::Uuid;
 
 use super::tests::{Now, RandomIds, append, log, say};
 use super::{Parts, Reactor, Shelf};
-
-/// Counts the events that are read of it.
-struct Counted {
-    log: Arc<MemoryLog>,
-    read: AtomicUsize,
-}
-
-#[async_trait]
-impl EventLog for Counted {
-    async fn append(&self, batch: Vec<Append>) -> Vec<Result<Receipt, AppendError>> {
-        self.log.append(batch).await
-    }
-
-    async fn read(&self, after: u64, limit: usize, filter: &ReadFilter) -> Result<Page, LogError> {
-        let page = self.log.read(after, limit, filter).await?;
-        self.read.fetch_add(page.events.len(), Ordering::Relaxed);
-        Ok(page)
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, LogError> {
-        self.log.read_stream(stream, from, limit).await
-    }
-
-    async fn last(&self, stream: &StreamId) -> Result<Option<RecordedEvent>, LogError> {
-        self.log.last(stream).await
-    }
-
-    async fn stored_reply(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredReply>, LogError> {
-        self.log.stored_reply(tenant, key).await
-    }
-
-    async fn head(&self) -> Result<Head, LogError> {
-        self.log.head().await
-    }
-
-    async fn changed(&self, after: u64) -> Result<u64, LogError> {
-        self.log.changed(after).await
-    }
-}
+use crate::testing::Counted;
 
 struct Bed {
     log: Arc<Counted>,
@@ -75,7 +29,7 @@ impl Bed {
     fn new(log: Arc<MemoryLog>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Some(Shelf::new(folder.path().join("reactor.state")));
-        Self { log: Arc::new(Counted { log, read: AtomicUsize::new(0) }), shelf, folder }
+        Self { log: Arc::new(Counted::new(log)), shelf, folder }
     }
 
     async fn open(&self) -> Reactor {
