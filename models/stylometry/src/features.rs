@@ -345,7 +345,7 @@ impl Features {
         let (mut plain, mut wide) = (vec![0u32; 1 << 14], FastMap::<u128, u32>::default());
         each_gram(text, 2, |gram| match gram {
             // Two bytes below 128.
-            Gram::Plain(pair) => plain[(pair >> 1 & 0x3f80 | pair & 0x7f) as usize] += 1,
+            Gram::Plain(pair) => plain[(((pair >> 1) & 0x3f80) | (pair & 0x7f)) as usize] += 1,
             Gram::Wide(pair) => *wide.entry(pair).or_default() += 1,
         });
         let mut counts: Vec<u32> = plain.into_iter().chain(wide.into_values()).filter(|n| *n > 0).collect();

@@ -263,7 +263,7 @@ fn is_blank(byte: u8) -> bool {
 
 /// So many characters without a letter end a sentence: what looks for the
 /// letter after a mark looks again from each of them.
-const MOST_MARKS: usize = 256;
+const MOST_MARKS: usize = 64;
 
 /// The line in parts that have no longer runs of characters without a letter.
 fn each_bounded<'a>(line: &'a str, mut visit: impl FnMut(usize, &'a str)) {
