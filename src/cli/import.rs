@@ -80,7 +80,7 @@ struct Signals {
 
 #[derive(Args)]
 struct Texts {
-    /// Folder or ZIP archive: plain text, Markdown, HTML, DOCX
+    /// Folder or ZIP archive: plain text, Markdown, HTML, DOCX, PDF
     folder: PathBuf,
     /// CSV with a header: path,author; title, genre, language, licence and written_at may follow
     #[arg(long, value_name = "FILE")]

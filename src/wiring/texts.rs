@@ -1,7 +1,7 @@
 //! Files as texts, for the commands of samples.
 
 use commands::samples::{Files, Packed};
-use infra_texts::{Labels, entries, extract_with, is_text_name};
+use infra_texts::{Labels, TextError, entries, extract_with, is_text_name};
 
 use crate::style::{label_of, pdf};
 
@@ -13,11 +13,11 @@ pub struct TextFiles;
 impl Files for TextFiles {
     fn text(&self, name: &str, bytes: &[u8]) -> Result<(String, &'static str), String> {
         let found = extract_with(name, bytes, &pdf::text);
-        found.map(|found| (found.text, found.format)).map_err(|e| e.to_string())
+        found.map(|found| (found.text, found.format)).map_err(|e| told(&e))
     }
 
     fn archive(&self, bytes: &[u8]) -> Result<Vec<Packed>, String> {
-        let entries = entries(bytes).map_err(|e| e.to_string())?;
+        let entries = entries(bytes).map_err(|e| told(&e))?;
         let own = entries.iter().find(|(name, _)| name == LABELS);
         let labels = match own {
             None => None,
@@ -48,4 +48,10 @@ impl Files for TextFiles {
         };
         Ok(files.into_iter().zip(lines).map(packed).collect())
     }
+}
+
+/// As a problem says it, which has named the field: «The body is no text».
+fn told(error: &TextError) -> String {
+    let said = error.to_string();
+    said.strip_prefix("it ").map(str::to_owned).unwrap_or(said)
 }

@@ -11,7 +11,8 @@ use crate::shapes::{Matrix, Report, VerifiedCandidate};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}\
     table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}\
-    td.n{text-align:right;font-variant-numeric:tabular-nums}.heat span{border-radius:3px}.w{color:#8a4b00}";
+    td.n{text-align:right;font-variant-numeric:tabular-nums}.heat span{border-radius:3px}.w{color:#8a4b00}\
+    h1{overflow-wrap:anywhere}";
 
 /// Sentences of the heat map: more make a page that no browser likes.
 const MOST_SENTENCES: usize = 5_000;
@@ -156,7 +157,7 @@ fn heat(html: &mut String, explanation: &Explanation, content: &str) {
     let _ =
         write!(html, "<h2>Sentences</h2><p>Blue speaks for {first}, orange for {second}.</p><p class=heat>");
     let per_word = |h: &Heat| h.contribution / h.words.max(1) as f64;
-    let most = explanation.sentences.iter().map(|h| per_word(h).abs()).fold(1e-12, f64::max);
+    let most = full_colour(explanation.sentences.iter().map(|h| per_word(h).abs()).collect());
     for sentence in explanation.sentences.iter().take(MOST_SENTENCES) {
         let strength = (per_word(sentence) / most).clamp(-1.0, 1.0);
         let colour = if strength >= 0.0 { "58,110,165" } else { "214,120,30" };
@@ -173,6 +174,14 @@ fn heat(html: &mut String, explanation: &Explanation, content: &str) {
         let _ =
             write!(html, "<p>The first {MOST_SENTENCES} sentences of {}.</p>", explanation.sentences.len());
     }
+}
+
+/// What one sentence in twenty reaches: a short one with a rare word may stand
+/// for a hundred times as much, and would leave all others white.
+fn full_colour(mut sizes: Vec<f64>) -> f64 {
+    sizes.sort_unstable_by(f64::total_cmp);
+    let at = (sizes.len() * 19).div_ceil(20).saturating_sub(1);
+    sizes.get(at).copied().unwrap_or_default().max(1e-12)
 }
 
 /// Names of a matrix that are shown.
@@ -338,4 +347,18 @@ fn grid(html: &mut String, found: &Grouped, order: &[usize]) {
         }
     }
     html.push_str("</svg>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_loud_sentence_leaves_colour_to_the_others() {
+        let mut sizes: Vec<f64> = (1..=99).map(f64::from).collect();
+        sizes.push(9_000.0);
+        assert_eq!(full_colour(sizes), 95.0);
+        assert_eq!(full_colour(vec![2.0, 5.0]), 5.0);
+        assert!(full_colour(vec![]) > 0.0);
+    }
 }

@@ -136,9 +136,15 @@ async fn what_is_no_text_is_refused_and_named() {
     let plain = "/v1/samples";
     let cases: Vec<(&str, &str, Vec<u8>, StatusCode, &str)> = vec![
         (plain, "text/plain", vec![], StatusCode::UNPROCESSABLE_ENTITY, "empty"),
-        (plain, "text/plain", b"a\0\x01\x02\x00binary".to_vec(), StatusCode::UNPROCESSABLE_ENTITY, "no text"),
+        (
+            plain,
+            "text/plain",
+            b"a\0\x01\x02\x00binary".to_vec(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The body is no text",
+        ),
         (plain, "text/plain", b"%PDF-1.4 x".to_vec(), StatusCode::UNPROCESSABLE_ENTITY, "PDF"),
-        (plain, DOCX, broken, StatusCode::UNPROCESSABLE_ENTITY, "broken DOCX"),
+        (plain, DOCX, broken, StatusCode::UNPROCESSABLE_ENTITY, "The body is a broken DOCX"),
         (plain, "application/rtf", b"x".to_vec(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "text/plain"),
         (plain, "text/plain", long.into_bytes(), StatusCode::UNPROCESSABLE_ENTITY, "of at most 8388608"),
         (

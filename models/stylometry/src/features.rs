@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
+use crate::counting::{Gram, Numbers, Tally, each_gram};
 use crate::hashing::FastMap;
+use crate::reading::Reading;
 use crate::tokens;
-use crate::vocabulary::{each_gram, letters};
 
 /// All figures of a text. Rates are per word unless said otherwise; what a text
 /// is too short for is 0.
@@ -226,7 +227,7 @@ pub const FUNCTION_WORDS: &[&str] = &[
     "yours",
 ];
 
-const FIRST_PERSON: &[&str] =
+pub(crate) const FIRST_PERSON: &[&str] =
     &["i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "i'm", "i've", "i'd", "i'll"];
 
 /// Where the ratio of different words ends a stretch.
@@ -235,46 +236,52 @@ const MTLD_RATIO: f64 = 0.72;
 impl Features {
     /// Of a normalised text.
     pub fn of(text: &str) -> Self {
+        Self::read(&Reading::of(text))
+    }
+
+    pub(crate) fn read(read: &Reading<'_>) -> Self {
         let mut made = Self::default();
-        let words = numbered(text);
-        made.vocabulary(&words.ids, words.types);
-        made.lengths(text);
-        made.rhythm(text);
-        made.marks(text);
-        made.lists(text);
-        made.repetition(&words.ids);
-        made.readability(text);
+        made.vocabulary(read);
+        made.lengths(read);
+        made.rhythm(read);
+        made.marks(read.text);
+        made.lists(read);
+        made.repetition(&read.ids);
+        made.entropy(read.text);
+        made.readability(read);
         made
     }
 
-    fn vocabulary(&mut self, ids: &[u32], types: usize) {
+    fn vocabulary(&mut self, read: &Reading<'_>) {
+        let (ids, types) = (&read.ids, read.types.len());
         (self.words, self.types) = (ids.len(), types);
         if ids.is_empty() {
             return;
         }
         let n = ids.len() as f64;
-        let mut counts = vec![0u32; types];
-        ids.iter().for_each(|id| counts[*id as usize] += 1);
-        let square: f64 = counts.iter().map(|m| f64::from(*m) * f64::from(*m)).sum();
+        let square: f64 = read.types.iter().map(|t| f64::from(t.count) * f64::from(t.count)).sum();
+        let so_often = |times: u32| read.types.iter().filter(|t| t.count == times).count() as f64;
         self.type_token_ratio = types as f64 / n;
         self.yule_k = 1e4 * (square - n) / (n * n);
-        self.hapax = counts.iter().filter(|m| **m == 1).count() as f64 / n;
-        self.dis = counts.iter().filter(|m| **m == 2).count() as f64 / types as f64;
+        self.hapax = so_often(1) / n;
+        self.dis = so_often(2) / types as f64;
         let backwards: Vec<u32> = ids.iter().rev().copied().collect();
         self.mtld = (stretch(ids, types) + stretch(&backwards, types)) / 2.0;
     }
 
-    fn lengths(&mut self, text: &str) {
-        let lengths: Vec<f64> = tokens::words(text).map(|(_, w)| w.chars().count() as f64).collect();
+    fn lengths(&mut self, read: &Reading<'_>) {
+        let of = |word: &str| if word.is_ascii() { word.len() } else { word.chars().count() };
+        let lengths: Vec<f64> = read.words.iter().map(|(_, word)| of(word) as f64).collect();
         (self.word_length, self.word_length_deviation) = mean_and_deviation(&lengths);
         self.long_words = share(lengths.iter().filter(|l| **l > 6.0).count(), lengths.len());
-        let paragraphs = text.split("\n\n").filter(|p| !p.is_empty()).count();
+        let paragraphs = paragraphs(read.text);
         self.paragraph_length = share(lengths.len(), paragraphs);
     }
 
-    fn rhythm(&mut self, text: &str) {
+    fn rhythm(&mut self, read: &Reading<'_>) {
+        let text = read.text;
         let spans = tokens::sentences(text);
-        let lengths: Vec<f64> = spans.iter().map(|s| tokens::count_words(s.of(text)) as f64).collect();
+        let lengths: Vec<f64> = read.words_of(&spans).into_iter().map(|n| n as f64).collect();
         self.sentences = spans.len();
         (self.sentence_length, self.sentence_length_deviation) = mean_and_deviation(&lengths);
         if self.sentence_length > 0.0 {
@@ -295,78 +302,68 @@ impl Features {
     }
 
     fn marks(&mut self, text: &str) {
+        let mut plain = [0u32; 256];
+        text.bytes().for_each(|b| plain[usize::from(b)] += 1);
+        let mut wide: Vec<char> = Vec::new();
+        if plain[0x80..].iter().any(|n| *n > 0) {
+            wide.extend(text.chars().filter(|c| !c.is_ascii()));
+        }
         let n = self.words.max(1) as f64;
-        let rate = |of: &dyn Fn(char) -> bool| text.chars().filter(|c| of(*c)).count() as f64 / n;
-        self.commas = rate(&|c| matches!(c, ',' | '،' | '、' | '，'));
-        self.semicolons = rate(&|c| matches!(c, ';' | ':'));
-        self.exclamations = rate(&|c| matches!(c, '!' | '?' | '¿' | '¡' | '؟' | '！' | '？'));
-        self.quotes = rate(&|c| c == '"');
-        self.parentheses = rate(&|c| matches!(c, '(' | ')' | '[' | ']'));
-        self.digits = rate(&char::is_numeric);
-        self.dashes = text.matches(" - ").count() as f64 / n;
+        let rate = |ascii: &[u8], of: &dyn Fn(char) -> bool| {
+            let ascii: u32 = ascii.iter().map(|b| plain[usize::from(*b)]).sum();
+            (ascii as usize + wide.iter().filter(|c| of(**c)).count()) as f64 / n
+        };
+        self.commas = rate(b",", &|c| matches!(c, '،' | '、' | '，'));
+        self.semicolons = rate(b";:", &|_| false);
+        self.exclamations = rate(b"!?", &|c| matches!(c, '¿' | '¡' | '؟' | '！' | '？'));
+        self.quotes = rate(b"\"", &|_| false);
+        self.parentheses = rate(b"()[]", &|_| false);
+        self.digits = rate(b"0123456789", &char::is_numeric);
+        self.dashes = dashes(text) as f64 / n;
     }
 
-    fn lists(&mut self, text: &str) {
-        let (mut function, mut first, mut contracted) = (0, 0, 0);
-        tokens::each_lower(text, |word| {
-            function += usize::from(FUNCTION_WORDS.binary_search(&word).is_ok());
-            first += usize::from(FIRST_PERSON.contains(&word));
-            contracted += usize::from(word.contains('\''));
-        });
-        self.function_words = share(function, self.words);
-        self.first_person = share(first, self.words);
-        self.contractions = share(contracted, self.words);
+    fn lists(&mut self, read: &Reading<'_>) {
+        self.function_words = share(read.count(|t| t.function.is_some()), self.words);
+        self.first_person = share(read.count(|t| t.first_person), self.words);
+        self.contractions = share(read.count(|t| t.contracted), self.words);
     }
 
     fn repetition(&mut self, ids: &[u32]) {
-        let mut seen: FastMap<u128, u32> = FastMap::default();
+        let (mut seen, mut next, mut tally) = (Numbers::<u128>::default(), 0, Tally::default());
         for w in ids.windows(3) {
             let key = (u128::from(w[0]) << 64) | (u128::from(w[1]) << 32) | u128::from(w[2]);
-            *seen.entry(key).or_default() += 1;
+            let number = seen.number(key, next);
+            next = next.max(number + 1);
+            tally.add(number);
         }
-        let again: u32 = seen.values().filter(|n| **n > 1).sum();
-        self.repeated_trigrams = share(again as usize, ids.len().saturating_sub(2));
+        let mut again = 0;
+        tally.drain(|_, count| again += if count > 1 { count as usize } else { 0 });
+        self.repeated_trigrams = share(again, ids.len().saturating_sub(2));
     }
 
-    fn readability(&mut self, text: &str) {
-        let mut pairs: FastMap<u128, u32> = FastMap::default();
-        let mut total = 0.0;
-        each_gram(&letters(text), 2, |_, gram| {
-            *pairs.entry(gram).or_default() += 1;
-            total += 1.0;
+    fn entropy(&mut self, text: &str) {
+        let (mut plain, mut wide) = (vec![0u32; 1 << 14], FastMap::<u128, u32>::default());
+        each_gram(text, 2, |gram| match gram {
+            // Two bytes below 128.
+            Gram::Plain(pair) => plain[(((pair >> 1) & 0x3f80) | (pair & 0x7f)) as usize] += 1,
+            Gram::Wide(pair) => *wide.entry(pair).or_default() += 1,
         });
-        let mut counts: Vec<u32> = pairs.into_values().collect();
+        let mut counts: Vec<u32> = plain.into_iter().chain(wide.into_values()).filter(|n| *n > 0).collect();
+        let total: f64 = counts.iter().map(|n| f64::from(*n)).sum();
         counts.sort_unstable();
         self.gram_entropy =
             -counts.iter().map(|n| f64::from(*n) / total).map(|p| p * p.log2()).sum::<f64>() + 0.0;
+    }
+
+    fn readability(&mut self, read: &Reading<'_>) {
         if self.words > 0 && self.sentences > 0 {
-            let syllables: usize = tokens::words(text).map(|(_, w)| syllables(w)).sum();
+            let syllables: usize = read.types.iter().map(|t| t.count as usize * t.syllables).sum();
             let (per_sentence, per_word) =
                 (self.words as f64 / self.sentences as f64, syllables as f64 / self.words as f64);
             self.reading_ease = 206.835 - 1.015 * per_sentence - 84.6 * per_word;
             self.grade = 0.39 * per_sentence + 11.8 * per_word - 15.59;
         }
     }
-}
-
-struct Numbered {
-    ids: Vec<u32>,
-    types: usize,
-}
-
-/// Each word as the number of its type, in order of appearance.
-fn numbered(text: &str) -> Numbered {
-    let mut known: FastMap<Box<str>, u32> = FastMap::default();
-    let mut ids = Vec::new();
-    tokens::each_lower(text, |word| {
-        let next = known.len() as u32;
-        let id = match known.get(word) {
-            Some(id) => *id,
-            None => *known.entry(word.into()).or_insert(next),
-        };
-        ids.push(id);
-    });
-    Numbered { ids, types: known.len() }
 }
 
 /// Words by stretches, the last counted in part.
@@ -390,17 +387,30 @@ fn stretch(ids: &[u32], types: usize) -> f64 {
     if stretches > 0.0 { ids.len() as f64 / stretches } else { ids.len() as f64 }
 }
 
-/// Groups of vowels, without a silent e; at least one.
-fn syllables(word: &str) -> usize {
-    let lower = word.to_lowercase();
-    let vowel = |c: char| matches!(c, 'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'à'..='æ' | 'è'..='ï' | 'ò'..='ö' | 'ù'..='ý');
-    let (mut groups, mut before) = (0, false);
-    for c in lower.chars() {
-        groups += usize::from(vowel(c) && !before);
-        before = vowel(c);
+/// What `\n\n` keeps apart and is not empty.
+fn paragraphs(text: &str) -> usize {
+    let (mut found, mut start, mut from) = (0, 0, 0);
+    while let Some(at) = text[from..].find('\n').map(|n| from + n) {
+        from = at + 1;
+        if text.as_bytes().get(from) == Some(&b'\n') {
+            found += usize::from(at > start);
+            from += 1;
+            start = from;
+        }
     }
-    let silent = lower.ends_with('e') && !lower.ends_with("le") && groups > 1;
-    (groups - usize::from(silent)).max(1)
+    found + usize::from(start < text.len())
+}
+
+/// ` - `, none within another.
+fn dashes(text: &str) -> usize {
+    let (mut found, mut from) = (0, 0);
+    while let Some(at) = text[from..].find('-').map(|n| from + n) {
+        let blanks =
+            at > from && text.as_bytes()[at - 1] == b' ' && text.as_bytes().get(at + 1) == Some(&b' ');
+        found += usize::from(blanks);
+        from = at + 1 + usize::from(blanks);
+    }
+    found
 }
 
 fn share(part: usize, whole: usize) -> f64 {
@@ -435,6 +445,27 @@ mod tests {
     }
 
     #[test]
+    fn paragraphs_and_dashes_are_what_stands_between() {
+        for text in [
+            "",
+            "\n",
+            "\n\n",
+            "a",
+            "a\n\nb",
+            "a\n\n\nb",
+            "a\n\n\n\nb\n",
+            " - ",
+            "a - - b",
+            " -  - ",
+            "--",
+            "é - é-",
+        ] {
+            assert_eq!(paragraphs(text), text.split("\n\n").filter(|p| !p.is_empty()).count(), "{text:?}");
+            assert_eq!(dashes(text), text.matches(" - ").count(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_text_three_times_over_is_the_same_style() {
         let text =
             "Whether it is a rule or an exception, I know not; but so it was. He came, and we talked.\n\n";
@@ -443,14 +474,6 @@ mod tests {
         assert!((once.word_length - thrice.word_length).abs() < 1e-12);
         assert!((once.commas - thrice.commas).abs() < 1e-12);
         assert!((once.grade - thrice.grade).abs() < 1e-9);
-    }
-
-    #[test]
-    fn syllables_are_counted_roughly() {
-        for (word, n) in [("cat", 1), ("table", 2), ("make", 1), ("beautiful", 3), ("the", 1), ("rhythm", 1)]
-        {
-            assert_eq!(syllables(word), n, "{word}");
-        }
     }
 
     proptest! {

@@ -1,18 +1,11 @@
 //! Words and sentences by the rules of Unicode (UAX #29).
 
-use unicode_segmentation::UnicodeSegmentation;
+use crate::segment::{Words, each_sentence};
 
 /// The words of a normalised text with their places in bytes: what UAX #29
 /// calls a word and holds a letter. `don't` is one word, `well-known` two.
-pub fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.unicode_word_indices().filter(|(_, word)| has_letter(word))
-}
-
-fn has_letter(word: &str) -> bool {
-    match word.as_bytes().first() {
-        Some(first) if first.is_ascii_alphabetic() => true,
-        _ => word.chars().any(char::is_alphabetic),
-    }
+pub fn words(text: &str) -> Words<'_> {
+    Words::of(text)
 }
 
 /// Calls `visit` with each word in lower case.
@@ -68,13 +61,13 @@ impl Span {
 pub fn sentences(text: &str) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let (mut open, mut apart) = (false, true);
-    for (start, piece) in text.split_sentence_bound_indices() {
+    each_sentence(text, |start, piece| {
         let trimmed = piece.trim_end();
         let end = start + trimmed.len();
         let begin = start + (piece.len() - piece.trim_start().len());
         if begin >= end {
             apart |= piece.contains('\n');
-            continue;
+            return;
         }
         // "Did he?" she said.
         let lower = trimmed.trim_start().starts_with(char::is_lowercase);
@@ -84,7 +77,7 @@ pub fn sentences(text: &str) -> Vec<Span> {
         }
         apart = piece.ends_with('\n');
         open = goes_on(trimmed);
-    }
+    });
     spans.retain(|span| words(span.of(text)).next().is_some());
     spans
 }

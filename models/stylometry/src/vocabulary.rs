@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::counting::{Gram, Grams, LONGEST, Lexicon, Tally, each_gram};
 use crate::hashing::FastMap;
 use crate::tokens;
 
@@ -27,8 +28,9 @@ impl Default for Sizes {
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     names: Vec<String>,
-    words: FastMap<Box<str>, u32>,
-    grams: Vec<(usize, FastMap<u128, u32>)>,
+    /// Numbered by column.
+    words: Lexicon,
+    grams: Vec<(usize, Grams)>,
     blocks: Vec<Range<usize>>,
 }
 
@@ -49,9 +51,6 @@ impl Seen {
     }
 }
 
-/// Longest n-gram: its characters fit 126 bits.
-const LONGEST: usize = 6;
-
 impl Vocabulary {
     /// Of texts with the numbers of their authors, the texts of one author
     /// beside each other. Features are ranked by the sum of their relative
@@ -60,21 +59,21 @@ impl Vocabulary {
         let authors = texts.iter().map(|(a, _)| *a).collect::<std::collections::BTreeSet<_>>().len();
         let least = ((sizes.authors * authors as f64).ceil() as u32).max(if authors > 1 { 2 } else { 1 });
         let mut made =
-            Self { names: Vec::new(), words: FastMap::default(), grams: Vec::new(), blocks: Vec::new() };
-        let chosen = top(&seen_words(texts), least, sizes.words);
-        made.blocks.push(0..chosen.len());
-        for (i, word) in chosen.into_iter().enumerate() {
-            made.names.push(word.to_string());
-            made.words.insert(word, i as u32);
+            Self { names: Vec::new(), words: Lexicon::default(), grams: Vec::new(), blocks: Vec::new() };
+        let (seen, lexicon) = seen_words(texts);
+        for word in top(&seen, least, sizes.words, |number| lexicon.name(number)) {
+            made.words.number(word, 0, word);
+            made.names.push(word.to_owned());
         }
+        made.blocks.push(0..made.names.len());
         for (length, count) in &sizes.grams {
             let length = (*length).clamp(1, LONGEST);
-            let chosen = top(&seen_grams(texts, length), least, *count);
+            let (seen, keys) = seen_grams(texts, length);
             let first = made.names.len();
-            let mut index = FastMap::default();
-            for (i, gram) in chosen.into_iter().enumerate() {
+            let mut index = Grams::default();
+            for gram in top(&seen, least, *count, |number| keys[number as usize].packed()) {
+                index.number(Gram::of(gram), made.names.len() as u32);
                 made.names.push(unpack(gram));
-                index.insert(gram, (first + i) as u32);
             }
             made.blocks.push(first..made.names.len());
             made.grams.push((length, index));
@@ -96,20 +95,19 @@ impl Vocabulary {
     pub fn frequencies(&self, text: &str) -> Vec<f64> {
         let mut counts = vec![0.0; self.names.len()];
         let mut total = 0u64;
-        tokens::each_lower(text, |word| {
+        for (start, word) in tokens::words(text) {
             total += 1;
-            if let Some(at) = self.words.get(word) {
-                counts[*at as usize] += 1.0;
+            if let Some(at) = self.words.get(text, start, word) {
+                counts[at as usize] += 1.0;
             }
-        });
+        }
         let mut totals = vec![total];
-        let letters = letters(text);
         for (length, index) in &self.grams {
             let mut total = 0u64;
-            each_gram(&letters, *length, |_, gram| {
+            each_gram(text, *length, |gram| {
                 total += 1;
-                if let Some(at) = index.get(&gram) {
-                    counts[*at as usize] += 1.0;
+                if let Some(at) = index.get(gram) {
+                    counts[at as usize] += 1.0;
                 }
             });
             totals.push(total);
@@ -125,18 +123,12 @@ impl Vocabulary {
     /// that do, by feature.
     pub fn counts(&self, text: &str) -> Vec<(usize, u32)> {
         let mut counts: FastMap<u64, u32> = FastMap::default();
-        tokens::each_lower(text, |word| {
-            if let Some(at) = self.words.get(word) {
-                *counts.entry(u64::from(*at)).or_default() += 1;
-            }
-        });
-        let letters = letters(text);
+        let mut add = |at: u32| *counts.entry(u64::from(at)).or_default() += 1;
+        for (start, word) in tokens::words(text) {
+            self.words.get(text, start, word).into_iter().for_each(&mut add);
+        }
         for (length, index) in &self.grams {
-            each_gram(&letters, *length, |_, gram| {
-                if let Some(at) = index.get(&gram) {
-                    *counts.entry(u64::from(*at)).or_default() += 1;
-                }
-            });
+            each_gram(text, *length, |gram| index.get(gram).into_iter().for_each(&mut add));
         }
         let mut counts: Vec<(usize, u32)> = counts.into_iter().map(|(at, n)| (at as usize, n)).collect();
         counts.sort_unstable();
@@ -144,78 +136,60 @@ impl Vocabulary {
     }
 }
 
-/// The `most` highest shares of what enough authors use; ties by name.
-fn top<K: Ord + Clone>(seen: &FastMap<K, Seen>, least: u32, most: usize) -> Vec<K> {
-    let mut all: Vec<(&K, f64)> =
-        seen.iter().filter(|(_, s)| s.authors >= least).map(|(k, s)| (k, s.share)).collect();
-    all.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    all.into_iter().take(most).map(|(k, _)| k.clone()).collect()
+/// The keys of the `most` highest shares of what enough authors use; ties by
+/// key.
+fn top<K: Ord>(seen: &[Seen], least: u32, most: usize, key: impl Fn(u32) -> K) -> Vec<K> {
+    let numbers = (0u32..).zip(seen).filter(|(_, s)| s.authors >= least);
+    let mut all: Vec<(f64, u32)> = numbers.map(|(number, s)| (s.share, number)).collect();
+    let order = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then_with(|| key(a.1).cmp(&key(b.1)));
+    if all.len() > most && most > 0 {
+        all.select_nth_unstable_by(most - 1, order);
+    }
+    all.truncate(most);
+    all.sort_unstable_by(order);
+    all.into_iter().map(|(_, number)| key(number)).collect()
 }
 
-fn seen_words(texts: &[(u32, &str)]) -> FastMap<Box<str>, Seen> {
-    let mut seen: FastMap<Box<str>, Seen> = FastMap::default();
+fn seen_words(texts: &[(u32, &str)]) -> (Vec<Seen>, Lexicon) {
+    let (mut seen, mut lexicon, mut tally) = (Vec::new(), Lexicon::default(), Tally::default());
     for (author, text) in texts {
-        let mut counts: FastMap<Box<str>, u32> = FastMap::default();
         let mut total = 0u64;
-        tokens::each_lower(text, |word| {
+        for (start, word) in tokens::words(text) {
             total += 1;
-            match counts.get_mut(word) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert(word.into(), 1);
-                }
-            }
-        });
-        for (word, count) in counts {
-            seen.entry(word).or_default().add(f64::from(count) / total as f64, *author);
+            tally.add(lexicon.number(text, start, word));
         }
+        add(&mut seen, &mut tally, total, *author);
     }
-    seen
+    (seen, lexicon)
 }
 
-fn seen_grams(texts: &[(u32, &str)], length: usize) -> FastMap<u128, Seen> {
-    let mut seen: FastMap<u128, Seen> = FastMap::default();
+fn seen_grams(texts: &[(u32, &str)], length: usize) -> (Vec<Seen>, Vec<Gram>) {
+    let (mut seen, mut grams, mut keys) = (Vec::new(), Grams::default(), Vec::new());
+    let mut tally = Tally::default();
     for (author, text) in texts {
-        let mut counts: FastMap<u128, u32> = FastMap::default();
         let mut total = 0u64;
-        each_gram(&letters(text), length, |_, gram| {
+        each_gram(text, length, |gram| {
             total += 1;
-            *counts.entry(gram).or_default() += 1;
-        });
-        for (gram, count) in counts {
-            seen.entry(gram).or_default().add(f64::from(count) / total as f64, *author);
-        }
-    }
-    seen
-}
-
-/// Lower-case characters with runs of white space as one blank.
-pub(crate) fn letters(text: &str) -> Vec<char> {
-    let mut letters = Vec::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            c if c.is_whitespace() => {
-                if letters.last() != Some(&' ') {
-                    letters.push(' ');
-                }
+            let number = grams.number(gram, keys.len() as u32);
+            if number as usize == keys.len() {
+                keys.push(gram);
             }
-            c if c.is_ascii() => letters.push(c.to_ascii_lowercase()),
-            c => letters.extend(c.to_lowercase()),
-        }
+            tally.add(number);
+        });
+        add(&mut seen, &mut tally, total, *author);
     }
-    letters
+    (seen, keys)
 }
 
-/// Calls `visit` with each n-gram's place and packed characters, 21 bits each.
-pub(crate) fn each_gram(letters: &[char], length: usize, mut visit: impl FnMut(usize, u128)) {
-    let mask = if length >= LONGEST { (1u128 << (21 * LONGEST)) - 1 } else { (1u128 << (21 * length)) - 1 };
-    let mut packed = 0u128;
-    for (i, c) in letters.iter().enumerate() {
-        packed = ((packed << 21) | u128::from(*c as u32)) & mask;
-        if i + 1 >= length {
-            visit(i + 1 - length, packed);
+/// What one text has.
+fn add(seen: &mut Vec<Seen>, tally: &mut Tally, total: u64, author: u32) {
+    tally.drain(|number, count| {
+        let number = number as usize;
+        if number >= seen.len() {
+            seen.resize(number + 1, Seen::default());
         }
-    }
+        seen[number].add(f64::from(count) / total as f64, author);
+    });
 }
 
 fn unpack(gram: u128) -> String {
@@ -264,7 +238,7 @@ mod tests {
     #[test]
     fn n_grams_read_as_they_stand() {
         let mut found = Vec::new();
-        each_gram(&letters("Ab  Ç\n"), 3, |at, gram| found.push((at, unpack(gram))));
-        assert_eq!(found, [(0, "ab·".to_owned()), (1, "b·ç".to_owned()), (2, "·ç·".to_owned())]);
+        each_gram("Ab  Ç\n", 3, |gram| found.push(unpack(gram.packed())));
+        assert_eq!(found, ["ab·", "b·ç", "·ç·"]);
     }
 }

@@ -12,10 +12,9 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+use crate::counting::{Gram, Grams, Tally, each_gram};
 use crate::features::{FUNCTION_WORDS, Features};
-use crate::hashing::FastMap;
-use crate::tokens;
-use crate::vocabulary::{each_gram, letters};
+use crate::reading::Reading;
 
 pub use nearest::{Labelled, Nearest, nearest};
 pub use parameters::{BadParameter, Parameters};
@@ -67,17 +66,12 @@ const FIGURES: &[Figure] = &[
 /// Makes rows of texts.
 pub struct Fingerprinter {
     parameters: Parameters,
-    words: FastMap<&'static str, usize>,
 }
 
 impl Fingerprinter {
     /// By these parameters.
     pub fn new(parameters: Parameters) -> Self {
-        let words = match parameters.function_words {
-            true => FUNCTION_WORDS.iter().enumerate().map(|(i, word)| (*word, i)).collect(),
-            false => FastMap::default(),
-        };
-        Self { parameters, words }
+        Self { parameters }
     }
 
     /// What it was made of.
@@ -87,19 +81,23 @@ impl Fingerprinter {
 
     /// Numbers of a row.
     pub fn width(&self) -> usize {
-        self.words.len() + self.parameters.gram_buckets + self.figures()
+        self.words() + self.parameters.gram_buckets + self.figures()
     }
 
     /// Those of them that are counted: words and buckets, which distances are
     /// made of. The figures follow.
     pub fn counted(&self) -> usize {
-        self.words.len() + self.parameters.gram_buckets
+        self.words() + self.parameters.gram_buckets
     }
 
     /// Whether a number counts a bucket of n-grams, which has no meaning of its
     /// own.
     pub fn is_bucket(&self, at: usize) -> bool {
-        (self.words.len()..self.counted()).contains(&at)
+        (self.words()..self.counted()).contains(&at)
+    }
+
+    fn words(&self) -> usize {
+        if self.parameters.function_words { FUNCTION_WORDS.len() } else { 0 }
     }
 
     fn figures(&self) -> usize {
@@ -130,22 +128,19 @@ impl Fingerprinter {
     /// The row of a normalised text: millionths of all words, of all n-grams,
     /// then the figures.
     pub fn row(&self, text: &str) -> Vec<i64> {
+        let read = Reading::of(text);
         let mut counts = vec![0u64; self.counted()];
-        let mut words = 0u64;
-        tokens::each_lower(text, |word| {
-            words += 1;
-            if let Some(at) = self.words.get(word) {
-                counts[*at] += 1;
-            }
-        });
-        let (known, buckets) = (self.words.len(), self.parameters.gram_buckets);
-        let mut grams = 0u64;
-        if buckets > 0 {
-            each_gram(&letters(text), self.parameters.gram_length, |_, gram| {
-                grams += 1;
-                counts[known + bucket(gram, buckets)] += 1;
+        let words = read.ids.len() as u64;
+        let (known, buckets) = (self.words(), self.parameters.gram_buckets);
+        if known > 0 {
+            read.types.iter().filter_map(|t| Some((t.function?, t.count))).for_each(|(at, count)| {
+                counts[at] += u64::from(count);
             });
         }
+        let grams = match buckets {
+            0 => 0,
+            _ => count_buckets(text, self.parameters.gram_length, &mut counts[known..]),
+        };
         let share = |(i, count): (usize, u64)| {
             let all = if i < known { words } else { grams }.max(1);
             // At most a million, since no count is above all.
@@ -154,7 +149,7 @@ impl Fingerprinter {
         };
         let mut row: Vec<i64> = counts.into_iter().enumerate().map(share).collect();
         if self.parameters.figures {
-            let features = Features::of(text);
+            let features = Features::read(&read);
             row.extend(FIGURES.iter().map(|(_, of, unit)| whole(of(&features) * unit)));
         }
         row
@@ -165,6 +160,26 @@ impl Fingerprinter {
 fn whole(value: f64) -> i64 {
     let most = MOST as f64;
     if value.is_finite() { value.round().clamp(-most, most) as i64 } else { 0 }
+}
+
+/// Counts n-grams by bucket, and all of them. A bucket is found once for each
+/// different one.
+fn count_buckets(text: &str, length: usize, buckets: &mut [u64]) -> u64 {
+    let (mut grams, mut keys, mut tally): (_, Vec<Gram>, _) =
+        (Grams::default(), Vec::new(), Tally::default());
+    each_gram(text, length, |gram| {
+        let number = grams.number(gram, keys.len() as u32);
+        if number as usize == keys.len() {
+            keys.push(gram);
+        }
+        tally.add(number);
+    });
+    let (mut all, many) = (0, buckets.len());
+    tally.drain(|number, count| {
+        all += u64::from(count);
+        buckets[bucket(keys[number as usize].packed(), many)] += u64::from(count);
+    });
+    all
 }
 
 /// Which bucket an n-gram falls into: FNV-1a over its characters, so that any
