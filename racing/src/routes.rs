@@ -56,6 +56,8 @@ pub struct Racing {
     drawn: Arc<Mutex<Remembered>>,
     /// Where it stands which model was promoted.
     rows: Arc<dyn RowStore>,
+    patience: Duration,
+    time: Duration,
 }
 
 /// The newest first.
@@ -77,7 +79,14 @@ impl Racing {
     /// So many races are drawn at once at most.
     pub fn new(services: Services, rows: Arc<dyn RowStore>, slots: usize) -> Self {
         let slots = Arc::new(Semaphore::new(slots.max(1)));
-        Self { services, facts: Arc::default(), slots, drawn: Arc::default(), rows }
+        let (facts, drawn) = (Arc::default(), Arc::default());
+        Self { services, facts, slots, drawn, rows, patience: PATIENCE, time: TIME }
+    }
+
+    /// For callers whom nobody waits for: work may take so long, and a slot too.
+    #[must_use]
+    pub fn patient(self, time: Duration) -> Self {
+        Self { patience: time, time, ..self }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -198,7 +207,7 @@ impl Racing {
     /// Beside the threads that serve. What takes too long is answered so, and
     /// holds its slot until it ends.
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let slot = tokio::time::timeout(PATIENCE, self.slots.clone().acquire_owned()).await;
+        let slot = tokio::time::timeout(self.patience, self.slots.clone().acquire_owned()).await;
         let busy = || Problem::new(Kind::Overloaded, "Too many races are being drawn.").retry_after(5);
         let slot = slot.ok().and_then(Result::ok).ok_or_else(busy)?;
         let working = tokio::task::spawn_blocking(move || {
@@ -206,10 +215,10 @@ impl Racing {
             drop(slot);
             done
         });
-        match tokio::time::timeout(TIME, working).await {
+        match tokio::time::timeout(self.time, working).await {
             Ok(done) => done.map_err(Problem::internal),
             Err(_) => {
-                let detail = format!("No answer was found in {} seconds; ask for less.", TIME.as_secs());
+                let detail = format!("No answer was found in {} seconds; ask for less.", self.time.as_secs());
                 Err(Problem::new(Kind::RequestTimeout, detail))
             }
         }

@@ -55,6 +55,9 @@ use tasks::Tasks;
 pub use tasks::open_journal;
 pub use warehouse::{open_warehouse, warehouse};
 
+/// How long the sealer may draw a race: nobody waits for an answer.
+const SEALING: Duration = Duration::from_secs(600);
+
 /// A server that runs until it is told to stop.
 pub struct Running {
     pub address: SocketAddr,
@@ -161,7 +164,7 @@ pub async fn start(config: &Config) -> Result<Running> {
     }
     if config.roles.has(Role::Worker) && config.seal.before_seconds > 0 {
         let before = Duration::from_secs(config.seal.before_seconds.into());
-        let racing = Racing::new(services.clone(), rows.clone(), 1);
+        let racing = Racing::new(services.clone(), rows.clone(), 1).patient(SEALING);
         tasks.working(Sealer::new(racing, before, config.seal.runs).run(stop.working.clone()));
     }
     let tree = audit::tree_state(recorded, shown, origin);

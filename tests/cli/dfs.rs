@@ -6,6 +6,8 @@ use std::path::Path;
 
 use daybook_tests::cli::Cli;
 use daybook_tests::data;
+use domain::ports::clock::Clock;
+use infra_runtime::SystemClock;
 use serde_json::{Value, json};
 
 const CARS: u64 = 20;
@@ -219,6 +221,40 @@ fn a_log_is_read_like_a_folder() {
     let of_log = bed.lines(&["dfs", "project", "--runs", "500"]);
     let of_folder = bed.lines(&["dfs", "project", "--runs", "500", "--data", bed.path()]);
     assert_eq!(of_log, of_folder);
+}
+
+#[test]
+fn a_backtest_of_the_past_knows_no_correction_that_came_later() {
+    let Some(bed) = Bed::new() else { return };
+    let file = bed.folder.path().join("results.csv");
+    let import = ["import", "nascar", file.to_str().unwrap()];
+    assert!(bed.lines(&import)[0]["events"] != 0);
+    let told = |more: &[&str]| {
+        let args = ["dfs", "backtest", "--from", "2019", "--runs", "300"];
+        let mut lines = bed.lines(&[&args[..], more].concat());
+        let groups = lines.pop().unwrap()["summary"]["groups"].take();
+        (lines, groups)
+    };
+    let then = SystemClock.now().to_string();
+    let before = told(&[]);
+    // The winner of the last race is out of it.
+    let text = fs::read_to_string(&file).unwrap();
+    let moved = |line: &str| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        if cells[..2] == ["2019", "20"] {
+            let place: u64 = cells[7].parse().unwrap();
+            cells[7] = if place == 1 { CARS } else { place - 1 }.to_string();
+        }
+        cells.join(",") + "\n"
+    };
+    fs::write(&file, text.lines().map(moved).collect::<String>()).unwrap();
+    assert_eq!(bed.lines(&import)[0]["corrections"], json!(["cup-2019-20"]));
+    assert_ne!(told(&[]), before);
+    assert_eq!(told(&["--at", &then]), before);
+    let refused = |args: &[&str], code| bed.cli.refused(&[&["dfs", "backtest"], args].concat(), code);
+    assert!(refused(&["--at", "999999"], 1).contains("past the end of the log"));
+    assert!(refused(&["--at", "yesterday"], 2).contains("RFC 3339"));
+    assert!(refused(&["--at", &then, "--data", bed.path()], 2).contains("cannot be used with"));
 }
 
 /// The bars that published models are measured by, on seasons whose results

@@ -126,7 +126,8 @@ impl Server {
         let request = reqwest::Client::new()
             .get(format!("{}{path}", self.url))
             .header("X-API-Key", KEY)
-            .header("Daybook-At-Least", position.to_string());
+            .header("Daybook-At-Least", position.to_string())
+            .header("Prefer", "wait=60");
         answer(request).await.with_context(|| format!("GET {path}"))
     }
 }

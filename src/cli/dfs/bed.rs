@@ -9,9 +9,10 @@ use domain::TenantId;
 use domain::ports::log::{EventLog, ReadFilter};
 use infra_log::MemoryLog;
 use infra_runtime::{RandomIds, SystemClock};
+use projections::as_of::position_at;
 use projections::races::{EVENT_TYPES, Races};
 
-use super::Source;
+use super::{At, Source};
 use crate::cli::nascar::track;
 use crate::import::nascar::{self, Importer};
 
@@ -24,7 +25,18 @@ pub async fn open(source: &Source, log: Option<Arc<dyn EventLog>>) -> Result<Rac
         (None, Some(log)) => log,
         (None, None) => bail!("there is no log"),
     };
-    fold(&*log, &source.tenant()?).await
+    let upto = match source.at {
+        None => u64::MAX,
+        Some(At::Time(time)) => position_at(&*log, time).await?,
+        Some(At::Position(position)) => {
+            let head = log.head().await?.position;
+            if position > head {
+                bail!("--at {position} is past the end of the log at {head}");
+            }
+            position
+        }
+    };
+    fold(&*log, &source.tenant()?, upto).await
 }
 
 async fn import(source: &Source, folder: &Path) -> Result<Arc<dyn EventLog>> {
@@ -59,18 +71,18 @@ async fn import(source: &Source, folder: &Path) -> Result<Arc<dyn EventLog>> {
     Ok(services.log)
 }
 
-/// Folds the tenant's races.
-pub async fn fold(log: &dyn EventLog, tenant: &TenantId) -> Result<Races> {
+/// Folds the tenant's races up to a position.
+async fn fold(log: &dyn EventLog, tenant: &TenantId, upto: u64) -> Result<Races> {
     let filter =
         ReadFilter { tenant: Some(tenant.clone()), ..ReadFilter::types(EVENT_TYPES.iter().copied()) };
     let mut races = Races::default();
     let mut after = 0;
     loop {
         let page = log.read(after, PAGE, &filter).await?;
-        for event in &page.events {
+        for event in page.events.iter().filter(|event| event.position <= upto) {
             races.apply(event)?;
         }
-        if page.through <= after {
+        if page.through <= after || page.through >= upto {
             return Ok(races);
         }
         after = page.through;

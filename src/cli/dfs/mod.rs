@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use domain::TenantId;
 use domain::ports::log::EventLog;
+use jiff::Timestamp;
 use models_fantasy::parameters::Parameters;
 use projections::dfs_projections::Settings;
 use projections::races::Told;
@@ -51,9 +52,27 @@ struct Source {
     data: Option<PathBuf>,
     #[arg(long, default_value = "default")]
     tenant: String,
+    /// Only what the log held then: a position, or an RFC 3339 time with an offset
+    #[arg(long, value_name = "POSITION|TIME", conflicts_with = "data", value_parser = at)]
+    at: Option<At>,
     /// How a track races that is not known: "Moon Raceway=short"
     #[arg(long = "track", value_name = "NAME=KIND")]
     tracks: Vec<String>,
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    Position(u64),
+    Time(Timestamp),
+}
+
+fn at(text: &str) -> Result<At, String> {
+    if let Ok(position) = text.parse() {
+        return Ok(At::Position(position));
+    }
+    let time = text.parse().map(At::Time);
+    time.map_err(|_| "must be a position or an RFC 3339 time with an offset".into())
 }
 
 /// How races are drawn.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -25,6 +26,8 @@ use read_api::ReadState;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
+
+const PATIENCE: Duration = Duration::from_secs(600);
 
 pub struct Bed {
     pub router: Router,
@@ -86,9 +89,11 @@ impl Bed {
         let read = ReadState { log, rows: rows.clone(), board, stop: cancel.clone() };
         let reads = read_api::routes::races::router().with_state(read);
         let reads = reads.layer(axum::middleware::from_fn(read_api::lens_layer));
+        // However slow the machine is.
+        let racing = Racing::new(services.clone(), rows.clone(), 1).patient(PATIENCE);
         let router = commands::router(services.clone(), KeyRing::new(vec![]).0)
             .merge(reads)
-            .merge(racing::router(Racing::new(services.clone(), rows.clone(), 1)));
+            .merge(racing::router(racing));
         Self { router, services, rows, clock, head: AtomicU64::new(0), _projector: cancel.drop_guard() }
     }
 
@@ -100,7 +105,7 @@ impl Bed {
 
     /// As another process has it.
     pub fn racing(&self) -> Racing {
-        Racing::new(self.services.clone(), self.rows.clone(), 1)
+        Racing::new(self.services.clone(), self.rows.clone(), 1).patient(PATIENCE)
     }
 
     /// Something was recorded up to here.
@@ -144,7 +149,9 @@ impl Bed {
     /// Reads what reflects everything that was posted.
     pub async fn get_as(&self, tenant: &str, path: &str, accept: &str) -> Answer {
         let at_least = if tenant == "acme" { self.head() } else { 0 };
+        // Where the rows have that at once, nobody waits.
         let request = Request::get(path).header("accept", accept).header("daybook-at-least", at_least);
+        let request = request.header("prefer", "wait=60");
         self.send(tenant, Role::Reader, request.body(Body::empty()).unwrap()).await
     }
 

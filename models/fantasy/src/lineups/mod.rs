@@ -8,11 +8,13 @@
 //! races for thousands of the best by mean and by upside, and the best of those
 //! are told: see [`contest`].
 
+mod branch;
 pub mod clash;
 pub mod contest;
 pub mod limits;
 pub mod payout;
 pub mod portfolio;
+mod program;
 pub mod search;
 
 pub use clash::Clash;

@@ -12,22 +12,23 @@
 
 use std::collections::HashMap;
 
-use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem, SolveOptions};
-
+use super::branch::branch;
 use super::clash::{Clash, clash};
 use super::limits::{Limits, Rule, Set};
-use super::search::{Lineup, apart, best};
+use super::program::Program;
+use super::search::{Lineup, above, apart, best};
 use super::{Slate, Wrong};
 
 /// Lineups of a portfolio.
 pub const MOST_LINEUPS: usize = 500;
 /// Rounds of prices and search.
 const ROUNDS: usize = 200;
-/// Lineups that branching looks at, and its nodes.
-const BRANCHED: usize = 1_500;
-const NODES: u64 = 1_000;
+/// Steps of one solution of the relaxation.
+pub(super) const STEPS: usize = 5_000;
+/// By how much at most a lineup is worth more in the relaxation.
+pub(super) const SHAKEN: f64 = 1e-6;
 /// What counts as nothing, beside values of lineups in the hundreds.
-const NOTHING: f64 = 1e-6;
+pub(super) const NOTHING: f64 = 1e-6;
 
 /// The best lineups together.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,15 +64,15 @@ pub fn portfolio(slate: &Slate, limits: &Limits, values: &[f64], count: usize) -
             return Ok(Portfolio { lineups, value, bound: value, proved: true });
         }
     }
-    if violation(slate, &rules, count) > NOTHING {
+    let mut relaxed = Relaxed::new(slate, &rules, values, &exposures, Aim::Value);
+    let bound = relaxed.price();
+    // What is broken may be so because breaking it is cheap.
+    if relaxed.program.broken() > NOTHING && violation(slate, &rules, count) > NOTHING {
         return Err(clash(slate, rules, count).into());
     }
-    let mut pool = Pool::new(values);
-    exposures.feasible(slate, &rules, &mut pool);
-    let priced = exposures.price(slate, &rules, &mut pool, Aim::Value);
     match limits.max_shared {
-        Some(most) => one_by_one(slate, &rules, values, &exposures, &priced, most),
-        None => branch(slate, &rules, &exposures, &priced, pool),
+        Some(most) => one_by_one(relaxed, bound, most),
+        None => branch(relaxed, bound),
     }
 }
 
@@ -85,66 +86,20 @@ pub fn violation(slate: &Slate, rules: &[Rule], count: usize) -> f64 {
         return (slate.roster * count - places) as f64;
     }
     let values = vec![0.0; slate.players.len()];
-    let mut pool = Pool::new(&values);
-    exposures.feasible(slate, rules, &mut pool)
+    -Relaxed::new(slate, rules, &values, &exposures, Aim::Feasible).price()
 }
 
 /// How often a driver may be in.
 #[derive(Debug, Clone, Copy)]
-struct Row {
-    player: usize,
-    least: usize,
-    most: usize,
+pub(super) struct Row {
+    pub player: usize,
+    pub least: usize,
+    pub most: usize,
 }
 
-struct Exposures {
-    rows: Vec<Row>,
-    count: usize,
-}
-
-/// Lineups that were found so far.
-struct Pool<'a> {
-    values: &'a [f64],
-    lineups: Vec<Lineup>,
-    known: HashMap<Set, usize>,
-}
-
-impl<'a> Pool<'a> {
-    fn new(values: &'a [f64]) -> Self {
-        Self { values, lineups: Vec::new(), known: HashMap::new() }
-    }
-
-    /// Adds a lineup with its own value; whether it is new.
-    fn add(&mut self, lineup: &Lineup) -> bool {
-        let new = !self.known.contains_key(&lineup.set);
-        if new {
-            let value = lineup.players().map(|i| self.values[i]).sum();
-            self.known.insert(lineup.set, self.lineups.len());
-            self.lineups.push(Lineup { value, ..lineup.clone() });
-        }
-        new
-    }
-}
-
-/// What the relaxation aims at.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Aim {
-    /// To break no exposure.
-    Feasible,
-    /// The most value.
-    Value,
-}
-
-/// Prices of the rows.
-struct Prices {
-    /// Of one more lineup.
-    lineup: f64,
-    /// By player: what being in is worth beside the value.
-    player: Vec<f64>,
-    /// What the rows cost by themselves.
-    fixed: f64,
-    /// Value of the relaxation: no portfolio is worth more.
-    bound: f64,
+pub(super) struct Exposures {
+    pub rows: Vec<Row>,
+    pub count: usize,
 }
 
 impl Exposures {
@@ -167,185 +122,158 @@ impl Exposures {
         }
         Self { rows, count }
     }
+}
 
-    /// Finds lineups that break the exposures least; how much they still do.
-    fn feasible(&self, slate: &Slate, rules: &[Rule], pool: &mut Pool) -> f64 {
-        let start = best(slate, rules, pool.values, self.count + 20);
+/// What the relaxation aims at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Aim {
+    /// To break no exposure.
+    Feasible,
+    /// The most value.
+    Value,
+}
+
+/// The relaxation over the lineups that were found so far: each is taken from 0
+/// to 1 times, so many together, and each exposure is a row.
+pub(super) struct Relaxed<'a> {
+    pub slate: &'a Slate,
+    pub rules: &'a [Rule],
+    pub values: &'a [f64],
+    pub exposures: &'a Exposures,
+    aim: Aim,
+    pub program: Program,
+    /// By player: the row of the exposure.
+    rows: Vec<Option<usize>>,
+    /// With their columns in the program.
+    pub lineups: Vec<(Lineup, usize)>,
+    known: HashMap<Set, usize>,
+}
+
+impl<'a> Relaxed<'a> {
+    fn new(
+        slate: &'a Slate,
+        rules: &'a [Rule],
+        values: &'a [f64],
+        exposures: &'a Exposures,
+        aim: Aim,
+    ) -> Self {
+        let start = best(slate, rules, values, exposures.count + 20);
+        let breaking = match aim {
+            Aim::Feasible => 1.0,
+            // More than any lineup could gain.
+            Aim::Value => 100.0 + 20.0 * start.iter().map(|l| l.value.abs()).fold(0.0, f64::max),
+        };
+        let count = exposures.count as f64;
+        let bounds = exposures.rows.iter().map(|row| (row.least as f64, row.most as f64));
+        let bounds: Vec<(f64, f64)> = std::iter::once((count, count)).chain(bounds).collect();
+        let mut rows = vec![None; slate.players.len()];
+        exposures.rows.iter().enumerate().for_each(|(i, row)| rows[row.player] = Some(i + 1));
+        let program = Program::new(&bounds, breaking, slate.roster + 1);
+        let (lineups, known) = (Vec::new(), HashMap::new());
+        let mut new = Self { slate, rules, values, exposures, aim, program, rows, lineups, known };
         start.iter().for_each(|lineup| {
-            pool.add(lineup);
+            new.add(lineup);
         });
-        -self.price(slate, rules, pool, Aim::Feasible).bound
+        new
     }
 
-    /// Adds lineups to the pool until prices show that none is missing.
-    fn price(&self, slate: &Slate, rules: &[Rule], pool: &mut Pool, aim: Aim) -> Prices {
-        let mut prices = self.prices(slate.players.len(), pool, aim);
-        let mut complete = false;
+    /// Adds a lineup with its own value; whether it is new.
+    pub fn add(&mut self, lineup: &Lineup) -> bool {
+        let new = !self.known.contains_key(&lineup.set);
+        if new {
+            let value = lineup.players().map(|i| self.values[i]).sum();
+            let worth = if self.aim == Aim::Value { value } else { 0.0 } + shake(lineup.set);
+            let rows = lineup.players().filter_map(|player| self.rows[player]);
+            let column = self.program.add(std::iter::once(0).chain(rows), worth);
+            self.known.insert(lineup.set, column);
+            self.lineups.push((Lineup { value, ..lineup.clone() }, column));
+        }
+        new
+    }
+
+    /// What being in is worth by player, beside the value: the price of the row.
+    fn price_of(&self, player: usize) -> f64 {
+        self.rows[player].map_or(0.0, |row| -self.program.price(row))
+    }
+
+    /// By player: value and price.
+    pub fn worth(&self) -> Vec<f64> {
+        self.values.iter().enumerate().map(|(player, value)| value + self.price_of(player)).collect()
+    }
+
+    /// Lineups that are worth more than a lineup's price and this, best first.
+    pub fn near(&self, more: f64, most: usize) -> Vec<Lineup> {
+        above(self.slate, self.rules, &self.worth(), most, self.program.price(0) + more)
+    }
+
+    /// Adds lineups until prices show that none is missing. No portfolio is
+    /// worth more than what is returned.
+    fn price(&mut self) -> f64 {
+        let count = self.exposures.count;
+        let few = 2 * count + 20;
         for _ in 0..ROUNDS {
-            let own = if aim == Aim::Value { 1.0 } else { 1e-7 };
-            let worth: Vec<f64> =
-                prices.player.iter().zip(pool.values).map(|(price, value)| price + own * value).collect();
-            let found = best(slate, rules, &worth, pool.lineups.len() + self.count);
-            let priced = |lineup: &Lineup| match aim {
-                Aim::Value => lineup.value,
-                Aim::Feasible => lineup.players().map(|i| prices.player[i]).sum(),
-            };
-            if aim == Aim::Feasible {
-                // What the best lineups by these prices break, every choice does.
-                let top: f64 = found.iter().take(self.count).map(priced).sum::<f64>() + prices.fixed;
-                let short = self.count.saturating_sub(found.len()) as f64;
-                if prices.bound > -NOTHING || top < -NOTHING || short > 0.0 {
-                    prices.bound = if short > 0.0 { -short } else { prices.bound };
-                    complete = true;
-                    break;
-                }
-            }
-            let missing = found.iter().filter(|lineup| priced(lineup) > prices.lineup + NOTHING);
-            let added = missing.filter(|lineup| pool.add(lineup)).take(2 * self.count + 20).count();
-            if added == 0 {
-                complete = true;
+            if !self.program.solve(STEPS) {
                 break;
             }
-            prices = self.prices(slate.players.len(), pool, aim);
+            let missing = match self.aim {
+                // As many are in already that are worth more than their price.
+                Aim::Value => self.near(NOTHING, count + few),
+                Aim::Feasible => match self.mending() {
+                    Ok(missing) => missing,
+                    Err(broken) => return -broken,
+                },
+            };
+            let added = missing.iter().filter(|lineup| self.add(lineup)).take(few).count();
+            if added == 0 {
+                let broken = self.aim == Aim::Feasible;
+                return if broken { -self.program.broken() } else { self.program.total() };
+            }
         }
-        if !complete {
-            // Nothing is proved: neither a contradiction nor a bound.
-            prices.bound = if aim == Aim::Feasible { 0.0 } else { f64::INFINITY };
-        }
-        prices
+        // Nothing is proved: neither a contradiction nor a bound.
+        if self.aim == Aim::Feasible { 0.0 } else { f64::INFINITY }
     }
 
-    /// Solves the dual of the relaxation over the pool: least price of all rows
-    /// such that no lineup is worth more than its drivers' prices.
-    fn prices(&self, players: usize, pool: &Pool, aim: Aim) -> Prices {
-        let most = match aim {
-            Aim::Feasible => 1.0,
-            // Breaking a row costs more than any lineup could gain.
-            Aim::Value => 100.0 + 20.0 * pool.lineups.iter().map(|l| l.value.abs()).fold(0.0, f64::max),
+    /// Lineups that could mend what is broken, or how much stays broken.
+    fn mending(&self) -> Result<Vec<Lineup>, f64> {
+        let count = self.exposures.count;
+        let broken = self.program.broken();
+        let prices: Vec<f64> = (0..self.values.len()).map(|player| self.price_of(player)).collect();
+        let found = best(self.slate, self.rules, &prices, self.lineups.len() + count);
+        let priced = |lineup: &Lineup| lineup.players().map(|i| prices[i]).sum::<f64>();
+        // What the best lineups by these prices break, every choice does.
+        let bound = |row: (usize, &Row)| {
+            let price = self.program.price(row.0 + 1);
+            price * (if price > 0.0 { row.1.most } else { row.1.least }) as f64
         };
-        let mut problem = Problem::new(OptimizationDirection::Minimize);
-        let lineup = problem.add_var(self.count as f64, (-most, f64::INFINITY));
-        let rows: Vec<_> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let more = problem.add_var(row.most as f64, (0.0, most));
-                let less = problem.add_var(-(row.least as f64), (0.0, most));
-                (row.player, more, less)
-            })
-            .collect();
-        for found in &pool.lineups {
-            let twice = problem.add_var(1.0, (0.0, f64::INFINITY));
-            let mut sum = LinearExpr::empty();
-            sum.add(lineup, 1.0);
-            sum.add(twice, 1.0);
-            for (_, more, less) in rows.iter().filter(|(player, ..)| found.set >> player & 1 == 1) {
-                sum.add(*more, 1.0);
-                sum.add(*less, -1.0);
-            }
-            let value = if aim == Aim::Value { found.value } else { 0.0 };
-            problem.add_constraint(sum, ComparisonOp::Ge, value);
+        let fixed: f64 = self.exposures.rows.iter().enumerate().map(bound).sum();
+        let top = found.iter().take(count).map(priced).sum::<f64>() + fixed;
+        let short = count.saturating_sub(found.len());
+        if short > 0 || broken < NOTHING || top < -NOTHING {
+            return Err(if short > 0 { short as f64 } else { broken });
         }
-        let mut prices = Prices { lineup: 0.0, player: vec![0.0; players], fixed: 0.0, bound: f64::INFINITY };
-        if let Some(solution) = problem.solve().ok().and_then(|outcome| outcome.into_solution().ok()) {
-            prices.lineup = solution.var_value(lineup);
-            prices.bound = solution.objective();
-            for (row, (player, more, less)) in self.rows.iter().zip(rows) {
-                let (more, less) = (solution.var_value(more), solution.var_value(less));
-                prices.player[player] = less - more;
-                prices.fixed += row.most as f64 * more - row.least as f64 * less;
-            }
-        }
-        prices
-    }
-
-    /// The best portfolio of these lineups.
-    fn choose(&self, lineups: &[Lineup]) -> Option<(Vec<Lineup>, bool)> {
-        let mut problem = Problem::new(OptimizationDirection::Maximize);
-        let chosen: Vec<_> = lineups.iter().map(|lineup| problem.add_binary_var(lineup.value)).collect();
-        let all = chosen.iter().map(|var| (*var, 1.0)).collect::<Vec<_>>();
-        problem.add_constraint(&all[..], ComparisonOp::Eq, self.count as f64);
-        for row in &self.rows {
-            let with = lineups.iter().zip(&chosen).filter(|(lineup, _)| lineup.set >> row.player & 1 == 1);
-            let with: Vec<_> = with.map(|(_, var)| (*var, 1.0)).collect();
-            problem.add_constraint(&with[..], ComparisonOp::Ge, row.least as f64);
-            problem.add_constraint(&with[..], ComparisonOp::Le, row.most as f64);
-        }
-        let mut options = SolveOptions::default();
-        options.node_limit = Some(NODES);
-        let outcome = problem.solve_with(options).ok()?;
-        let optimal = outcome.is_optimal();
-        let solution = outcome.into_solution().ok()?;
-        let taken = lineups.iter().zip(&chosen).filter(|(_, var)| solution.var_value(**var) > 0.5);
-        Some((taken.map(|(lineup, _)| lineup.clone()).collect(), optimal))
+        let price = self.program.price(0);
+        Ok(found.into_iter().filter(|lineup| priced(lineup) > price + NOTHING).collect())
     }
 }
 
-/// Chooses among the lineups near enough to the prices. A lineup that is more
-/// below its price than the gap to the bound is in no better portfolio.
-fn branch(
-    slate: &Slate,
-    rules: &[Rule],
-    exposures: &Exposures,
-    prices: &Prices,
-    pool: Pool,
-) -> Result<Portfolio, Wrong> {
-    let worth: Vec<f64> = prices.player.iter().zip(pool.values).map(|(price, value)| price + value).collect();
-    let gap_of = |lineup: &Lineup| prices.lineup - lineup.players().map(|i| worth[i]).sum::<f64>();
-    let mut near = pool;
-    near.lineups.sort_by(|a, b| gap_of(a).total_cmp(&gap_of(b)));
-    near.lineups.truncate(BRANCHED);
-    let mut chosen = exposures.choose(&near.lineups);
-    let mut proved = false;
-    for _ in 0..2 {
-        let gap = chosen.as_ref().map_or(f64::INFINITY, |(lineups, _)| prices.bound - sum(lineups));
-        if gap <= NOTHING * prices.bound.abs().max(1.0) {
-            proved = true;
-            break;
-        }
-        let all = best(slate, rules, &worth, BRANCHED);
-        let complete = all.len() < BRANCHED || all.last().is_some_and(|l| gap_of(l) > gap);
-        let mut lineups = Pool::new(near.values);
-        all.iter().filter(|l| gap_of(l) <= gap + NOTHING).for_each(|l| {
-            lineups.add(l);
-        });
-        chosen.iter().flat_map(|(chosen, _)| chosen).for_each(|l| {
-            lineups.add(l);
-        });
-        let again = exposures.choose(&lineups.lineups);
-        if again.is_none() {
-            break;
-        }
-        proved = complete && again.as_ref().is_some_and(|(_, optimal)| *optimal);
-        chosen = again;
-        if proved {
-            break;
-        }
-    }
-    let Some((mut lineups, _)) = chosen else {
-        return Err(Wrong::Limit("no portfolio was found within the limit of the search".into()));
-    };
-    lineups.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.set.cmp(&b.set)));
-    let value = sum(&lineups);
-    let bound = if proved { value } else { prices.bound };
-    Ok(Portfolio { lineups, value, bound, proved })
+/// Less than [`SHAKEN`], and another for each lineup. Lineups are sums of the
+/// same few drivers, so their worths beside prices are often equal, and steps
+/// between equals would go round in circles.
+fn shake(set: Set) -> f64 {
+    let mixed = set.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (mixed ^ mixed >> 32) as f64 / u64::MAX as f64 * SHAKEN
 }
 
-fn sum(lineups: &[Lineup]) -> f64 {
+pub(super) fn sum(lineups: &[Lineup]) -> f64 {
     lineups.iter().map(|l| l.value).sum()
 }
 
 /// One lineup after the other, best by value and prices, far enough from those
 /// before; who must still be in all that are left is locked.
-fn one_by_one(
-    slate: &Slate,
-    rules: &[Rule],
-    values: &[f64],
-    exposures: &Exposures,
-    prices: &Prices,
-    most: usize,
-) -> Result<Portfolio, Wrong> {
-    let worth: Vec<f64> = prices.player.iter().zip(values).map(|(price, value)| price + value).collect();
+fn one_by_one(relaxed: Relaxed, bound: f64, most: usize) -> Result<Portfolio, Wrong> {
+    let worth = relaxed.worth();
+    let Relaxed { slate, rules, values, exposures, .. } = relaxed;
     let mut sets: Vec<Set> = Vec::new();
     let mut lineups: Vec<Lineup> = Vec::new();
     for done in 0..exposures.count {
@@ -369,7 +297,7 @@ fn one_by_one(
         lineups.push(Lineup { value: found.players().map(|i| values[i]).sum(), ..found });
     }
     lineups.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.set.cmp(&b.set)));
-    Ok(Portfolio { value: sum(&lineups), bound: prices.bound, lineups, proved: false })
+    Ok(Portfolio { value: sum(&lineups), bound, lineups, proved: false })
 }
 
 #[cfg(test)]
@@ -458,6 +386,22 @@ mod tests {
             assert!(found.lineups.iter().filter(|l| l.set >> player & 1 == 1).count() <= 12);
         }
         assert!(found.bound - found.value < 0.002 * found.bound, "{} {}", found.value, found.bound);
+    }
+
+    /// Sums of the same drivers tie without end: prices must not go in circles.
+    #[test]
+    fn portfolios_of_drivers_who_are_alike_are_found() {
+        let (slate, _) = slate(40, 6, 5);
+        let limits = Limits { max_exposure: Some(0.4), ..Limits::default() };
+        for value in [|_: usize| 31.7, |i: usize| (i % 4) as f64 * 10.0, |_: usize| 0.0] {
+            let values: Vec<f64> = (0..40).map(value).collect();
+            let found = portfolio(&slate, &limits, &values, 20).unwrap();
+            held(&limits, &found, 20);
+            for player in 0..40 {
+                assert!(found.lineups.iter().filter(|l| l.set >> player & 1 == 1).count() <= 8);
+            }
+            assert!(found.proved, "{} {}", found.value, found.bound);
+        }
     }
 
     #[test]

@@ -66,6 +66,13 @@ pub fn best(slate: &Slate, rules: &[Rule], values: &[f64], count: usize) -> Vec<
     apart(slate, rules, values, count, &[], slate.roster)
 }
 
+/// As [`best`], of lineups that are worth more than this.
+pub fn above(slate: &Slate, rules: &[Rule], values: &[f64], count: usize, floor: f64) -> Vec<Lineup> {
+    let Some(mut search) = Search::new(slate, rules, values, count) else { return Vec::new() };
+    search.floor = floor;
+    search.told(slate)
+}
+
 /// As [`best`], of lineups that share at most `most` players with each of
 /// `others`.
 pub fn apart(
@@ -79,10 +86,7 @@ pub fn apart(
     let Some(mut search) = Search::new(slate, rules, values, count) else { return Vec::new() };
     search.others = others.iter().map(|other| search.own(*other)).collect();
     search.most_shared = most as u32;
-    search.run(slate);
-    let mut kept = std::mem::take(&mut search.kept).into_vec();
-    kept.sort();
-    kept.into_iter().map(|Kept(lineup)| Lineup { set: search.slates(lineup.set), ..lineup }).collect()
+    search.told(slate)
 }
 
 struct Search {
@@ -106,6 +110,8 @@ struct Search {
     cap: u32,
     count: usize,
     kept: BinaryHeap<Kept>,
+    /// What a lineup must be worth more than: at last the worst that is kept.
+    floor: f64,
     locked: Set,
     /// Branches that were looked at.
     #[cfg(test)]
@@ -144,6 +150,7 @@ impl Search {
             cap: slate.cap,
             count,
             kept: BinaryHeap::with_capacity(count + 1),
+            floor: f64::NEG_INFINITY,
             locked: 0,
             #[cfg(test)]
             visited: 0,
@@ -176,6 +183,14 @@ impl Search {
         self.order.iter().enumerate().fold(0, |set, (i, player)| set | (own >> i & 1) << player)
     }
 
+    /// Searches; what was found, best first.
+    fn told(mut self, slate: &Slate) -> Vec<Lineup> {
+        self.run(slate);
+        let mut kept = std::mem::take(&mut self.kept).into_vec();
+        kept.sort();
+        kept.into_iter().map(|Kept(lineup)| Lineup { set: self.slates(lineup.set), ..lineup }).collect()
+    }
+
     fn run(&mut self, slate: &Slate) {
         let locked: Vec<usize> = (0..self.order.len()).filter(|i| self.locked >> i & 1 == 1).collect();
         let salary: u32 = locked.iter().map(|i| self.salaries[*i]).sum();
@@ -195,9 +210,7 @@ impl Search {
         for i in from..(self.order.len() + 1).saturating_sub(left) {
             // Players that are locked are in the set already; with them in it
             // the sum is still a bound.
-            if self.kept.len() == self.count
-                && value + self.sums[i + left] - self.sums[i] <= self.worst() + self.margin
-            {
+            if value + self.sums[i + left] - self.sums[i] <= self.floor + self.margin {
                 return;
             }
             if set >> i & 1 == 1 {
@@ -210,10 +223,6 @@ impl Search {
             }
             self.pick(i + 1, set, salary, value + self.values[i], left - 1);
         }
-    }
-
-    fn worst(&self) -> f64 {
-        self.kept.peek().map_or(f64::NEG_INFINITY, |kept| kept.0.value)
     }
 
     /// Whether more players could make it a lineup, as far as upper limits say.
@@ -232,13 +241,19 @@ impl Search {
         {
             return;
         }
+        if value <= self.floor {
+            return;
+        }
         let new = Kept(Lineup { set, salary, value });
         if self.kept.len() < self.count {
             self.kept.push(new);
-        } else if let Some(mut worst) = self.kept.peek_mut()
-            && new < *worst
-        {
+        } else if let Some(mut worst) = self.kept.peek_mut() {
             *worst = new;
+        }
+        if self.kept.len() == self.count
+            && let Some(Kept(worst)) = self.kept.peek()
+        {
+            self.floor = worst.value;
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct Report {
     #[command(flatten)]
     pub source: Source,
     /// What was sealed before each race, instead of predicting every race again
-    #[arg(long, conflicts_with = "data")]
+    #[arg(long, conflicts_with_all = ["data", "at"])]
     sealed: bool,
     /// Of the sealed ones
     #[arg(long, default_value = "draftkings")]

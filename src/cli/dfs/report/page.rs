@@ -57,7 +57,11 @@ impl Page {
             ),
             (
                 self.seasons(),
-                "Spearman's correlation with the finish by season, with a 90 % interval; grey is the grid's.",
+                if self.recency {
+                    "Spearman's correlation with the finish by season, with a 90 % interval; grey is the grid's, yellow that of recent finishes."
+                } else {
+                    "Spearman's correlation with the finish by season, with a 90 % interval; grey is the grid's."
+                },
             ),
         ];
         for (svg, caption) in plots {
@@ -115,8 +119,9 @@ impl Page {
     }
 
     fn cars(&self) -> String {
-        let most = self.cars.iter().map(|(said, was)| said.max(*was)).fold(10.0, f64::max).ceil();
-        let mut plot = Plot::new([1.0, most], [1.0, most], ["expected place", "place"], [4, 4]);
+        let tens = self.cars.iter().map(|(said, was)| said.max(*was) / 10.0).fold(1.0, f64::max).ceil();
+        let (most, tens) = (10.0 * tens, tens as usize);
+        let mut plot = Plot::new([0.0, most], [0.0, most], ["expected place", "place"], [tens, tens]);
         // As many as a page can draw.
         let step = self.cars.len().div_ceil(2_500).max(1);
         for (said, was) in self.cars.iter().step_by(step) {

@@ -103,6 +103,8 @@ impl Plot {
 
 /// As few digits as tell.
 fn short(value: f64) -> String {
+    // Steps of tenths miss nothing by a little, on either side.
+    let value = if value.abs() < 0.005 { 0.0 } else { value };
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
