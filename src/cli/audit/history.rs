@@ -113,7 +113,8 @@ pub async fn history(args: History, config: &Config, out: &mut Output) -> Result
     let (name, version) = (paint(out, &args.stream), &told["version"]);
     out.line(&format!("{name}: {version} versions"))?;
     for event in told["events"].as_array().into_iter().flatten() {
-        out.line(&format!("v{:<5} {}", event["version"], of(event)))?;
+        let version = event["version"].as_u64().unwrap_or_default();
+        out.line(&format!("v{version:<5} {}", of(event)))?;
         match (&event["state"], &event["state_error"]) {
             (_, Value::String(reason)) => out.line(&format!("       no state: {reason}"))?,
             (Value::Null, _) => {}
@@ -136,7 +137,8 @@ pub async fn diff(args: Diff, config: &Config, out: &mut Output) -> Result<u8> {
     let told = told.value;
     for change in told["changes"].as_array().into_iter().flatten() {
         let side = |name: &str| change.get(name).map_or("nothing".to_owned(), Value::to_string);
-        let pointer = paint(out, change["pointer"].as_str().unwrap_or_default());
+        let pointer = change["pointer"].as_str().filter(|pointer| !pointer.is_empty());
+        let pointer = paint(out, pointer.unwrap_or("everything"));
         out.line(&format!("{pointer}: {} -> {}", side("before"), side("after")))?;
     }
     Ok(exit::OK)
@@ -223,7 +225,8 @@ fn of(event: &Value) -> String {
     let stream = &event["stream"];
     let (kind, id) = (stream["kind"].as_str().unwrap_or_default(), stream["id"].as_str().unwrap_or_default());
     let (at, by, what) = (text("recorded_at"), text("actor"), text("type"));
-    format!("{:>9}  {at}  {by}  {kind}/{id}  {what}  {}", event["position"], event["payload"])
+    let position = event["position"].as_u64().unwrap_or_default();
+    format!("{position:>9}  {at}  {by}  {kind}/{id}  {what}  {}", event["payload"])
 }
 
 fn stream(given: &str) -> Result<String> {
