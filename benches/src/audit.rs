@@ -1,6 +1,7 @@
 //! `audit`: what proofs and privacy cost. Durable appends a second while the
-//! log keeps its Merkle tree, against the same log without one; and of taps
-//! whose personal data is sealed, against the same log with it in clear.
+//! log keeps its Merkle tree, against the same log without one; of taps whose
+//! personal data is sealed, against the same log with it in clear; and with
+//! tree, sealing and a checkpoint signed every second, against none of these.
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct Arguments {
 enum Switch {
     Tree,
     Sealing,
+    All,
 }
 
 pub fn run(arguments: Arguments, json: bool) -> Result<()> {
@@ -46,6 +48,7 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
         for (switch, on, off) in [
             (Switch::Tree, "with a tree", "without a tree"),
             (Switch::Sealing, "of taps sealed", "in clear"),
+            (Switch::All, "with tree, signing and sealing", "with none of them"),
         ] {
             for &writers in &arguments.writers {
                 let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -54,11 +57,13 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
                     let first = (turn + turn / 2) % 2 == 0;
                     let duration = Duration::from_secs(arguments.seconds);
                     let postgres = arguments.postgres.clone();
-                    let (tree, sealed) = match switch {
-                        Switch::Tree => (first, false),
-                        Switch::Sealing => (true, first),
+                    let (tree, sealed, signed) = match switch {
+                        Switch::Tree => (first, false, false),
+                        Switch::Sealing => (true, first, false),
+                        Switch::All => (first, first, first),
                     };
-                    let case = Case { writers, duration, postgres, unconditional: false, tree, sealed };
+                    let unconditional = false;
+                    let case = Case { writers, duration, postgres, unconditional, tree, sealed, signed };
                     let rate = match store {
                         "postgres" => runtime.block_on(ours::postgres(&case))?,
                         _ => runtime.block_on(ours::sqlite(&case))?,

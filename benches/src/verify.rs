@@ -1,6 +1,7 @@
 //! `verify`: events a second that `daybook audit verify` reads and hashes, from
 //! the archive alone and from the log, beside SHA-256 of the same bytes on one
-//! thread; and the slowest of a hundred proofs that an event stands in the tree.
+//! thread; the slowest of a hundred proofs that an event stands in the tree; and
+//! what the tree's tiles take.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use domain::ports::tree::TreeLog;
 use infra_archive::{ArchiveStore, SealedHistory};
 use infra_log::{LogOptions, PostgresLog, SqliteLog};
 use infra_runtime::SystemClock;
-use proofs::LogTiles;
+use proofs::{LogTiles, TilePath};
 use sha2::{Digest, Sha256};
 
 use crate::table::{Line, median, print};
@@ -65,6 +66,7 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Line>> {
             runs: arguments.runs,
         });
     }
+    lines.push(tiles(upto));
     lines.extend(slowest("SQLite", log.clone(), arguments).await?);
     if let Some(url) = &arguments.database {
         let log = Arc::new(PostgresLog::connect(url, options()).await?);
@@ -74,8 +76,16 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Line>> {
 }
 
 async fn verify(events: Source<'_>, tree: Option<&dyn TreeLog>, upto: u64) -> Result<f64> {
-    let verifier =
-        Verifier { events, rows: None, tree, upto, known: Vec::new(), kept: None, must_be_signed: false };
+    let verifier = Verifier {
+        events,
+        rows: None,
+        tree,
+        tiles: None,
+        upto,
+        known: Vec::new(),
+        kept: None,
+        must_be_signed: false,
+    };
     let start = Instant::now();
     let verdict = verifier.run(None, &mut |_| ()).await?;
     ensure!(verdict.holds && verdict.last == upto, "it does not hold: {verdict:?}");
@@ -93,6 +103,20 @@ async fn hash(log: &dyn EventLog) -> Result<f64> {
         ensure!(*Sha256::digest(bytes) == event.leaf, "another hash");
     }
     Ok(bytes.len() as f64 / start.elapsed().as_secs_f64())
+}
+
+/// What is published of a tree of this size, without its events.
+fn tiles(size: u64) -> Line {
+    let bytes: usize = TilePath::of_tree(0, size).iter().map(TilePath::bytes).sum();
+    Line {
+        bench: "verify",
+        case: format!("tiles and bundles of {size} events"),
+        ours: bytes as f64 / size as f64,
+        peer: "-",
+        peer_value: f64::NAN,
+        unit: "bytes/event",
+        runs: 1,
+    }
 }
 
 /// Half of the proofs, and all but one in a hundred, are faster than this.

@@ -61,6 +61,7 @@ const CLICKS: [(&str, &str); 3] = [
 ];
 
 const EVENT: &str = r#"{"specversion":"1.0","id":"1","source":"/a","type":"t","appid":"shop","time":"2026-01-02T03:04:05Z","datacontenttype":"application/json","data":{"a":[1,{"b":2.5}]}}"#;
+const ENVELOPE: &str = r#"{"specversion":"1.0","id":"00000000-0000-0000-0000-000000000007","source":"/daybook","type":"band.tagged","subject":"band/b1","time":"2026-07-01T19:00:00.5Z","datacontenttype":"application/json","tenant":"acme","position":"12","streamversion":"3","schema":2,"recordedat":"2026-07-01T19:00:00.5Z","occurredat":"2026-07-01T19:00:00.000001Z","actor":"key:a","commandid":"00000000-0000-0000-0000-000000000008","correlationid":"c 1","causationid":"00000000-0000-0000-0000-000000000009","leaf":"00","data":{"n": 1.50}}"#;
 const APP: &str = r#"{"appId":"shop","deviceId":"d","timestamp":1700000000000,"idempotencyKey":"k","purchaseComplete":{"orderId":"o","totalCents":100,"currency":"USD"}}"#;
 const RULES: [&str; 2] = [
     r#"{"name":"a","conditions":[{"path":"$.data.a[?@.b>1]","operator":"regex","value":"^a+b?$"}]}"#,
@@ -79,6 +80,7 @@ pub fn write(folder: &str) {
         ("path", TilePath::hashes(1, 1_234_067).to_string().into_bytes()),
         ("path", TilePath::entries(273).partial(17).to_string().into_bytes()),
         ("entries", encode_entries(&[[7; 32], [8; 32]]).to_vec()),
+        ("envelope", ENVELOPE.as_bytes().to_vec()),
         ("signal", EVENT.as_bytes().to_vec()),
         ("signal", APP.as_bytes().to_vec()),
         ("text", b"\x00# Heading\n\n*one* [two](http://a.example)".to_vec()),

@@ -99,6 +99,21 @@ fn made() -> Made {
     Made { proof, note: signed, trust, log, witness, line }
 }
 
+#[test]
+fn no_bit_of_a_proof_can_be_another() {
+    let Made { proof, trust, .. } = made();
+    let holds = |bytes: &[u8]| ProofFile::parse(bytes).is_ok_and(|file| file.check(&trust, None).is_ok());
+    let mut bytes = proof.into_bytes();
+    assert!(holds(&bytes));
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[at] ^= 1 << bit;
+            assert!(!holds(&bytes), "bit {bit} of byte {at}");
+            bytes[at] ^= 1 << bit;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -11,8 +11,10 @@ use domain::ports::log::{EventLog, LogError, ReadFilter};
 use domain::ports::tree::{TreeLog, frontier_at};
 use domain::registry;
 use domain::tree::{EMPTY_ROOT, Frontier, Hash, Node, TILE_HEIGHT, TILE_WIDTH};
-use proofs::Checkpoint;
+use proofs::{Checkpoint, Tiles};
 use serde::Serialize;
+
+use super::tiles::TileCheck;
 
 /// Events read at a time.
 const PAGE: usize = 10_000;
@@ -119,6 +121,8 @@ pub struct Verifier<'a> {
     pub rows: Option<(&'a dyn EventLog, u64)>,
     /// The log's own tree, if there is one to compare with.
     pub tree: Option<&'a dyn TreeLog>,
+    /// The tiles that lie beside the events, of a tree of this size.
+    pub tiles: Option<(&'a dyn Tiles, u64)>,
     /// Last position.
     pub upto: u64,
     /// What the auditor brings, any order.
@@ -135,8 +139,9 @@ pub enum Source<'a> {
     Archive(&'a dyn Archive),
 }
 
-struct Run {
+struct Run<'a> {
     frontier: Frontier,
+    tiles: Option<TileCheck<'a>>,
     first: u64,
     /// What the auditor brings that is still to be reached.
     brought: VecDeque<Known>,
@@ -154,7 +159,7 @@ struct Kept {
     at_end: bool,
 }
 
-impl Verifier<'_> {
+impl<'a> Verifier<'a> {
     /// From the first event, or behind a checkpoint that is trusted.
     pub async fn run(mut self, from: Option<&Checkpoint>, progress: &mut dyn FnMut(u64)) -> Result<Verdict> {
         self.known.sort_by_key(|known| known.checkpoint.size);
@@ -165,14 +170,18 @@ impl Verifier<'_> {
         let mut page = self.read(run.frontier.size()).await;
         let finding = loop {
             let events = match page {
-                Ok(events) if events.is_empty() => break self.end(&run).await?,
+                Ok(events) if events.is_empty() => match tiles(&mut run.tiles).await? {
+                    None => break self.end(&run).await?,
+                    found => break found,
+                },
                 Ok(events) => events,
                 Err(finding) => break Some(finding?),
             };
             let through = events.last().map_or(0, |e| e.position);
-            // The next page is read while this one is hashed.
-            let (next, hashed) = tokio::join!(self.read(through), hash(events));
-            if let Some(finding) = self.follow(&mut run, hashed?).await? {
+            // The next page is read while this one is hashed, and the tiles of
+            // the one before are compared.
+            let (next, hashed, tiles) = tokio::join!(self.read(through), hash(events), tiles(&mut run.tiles));
+            if let Some(finding) = tiles?.or(self.follow(&mut run, hashed?).await?) {
                 break Some(finding);
             }
             progress(run.frontier.size());
@@ -181,7 +190,7 @@ impl Verifier<'_> {
         Ok(verdict(run, finding))
     }
 
-    async fn begin(&self, from: Option<&Checkpoint>) -> Result<Result<Run, (Run, Finding)>> {
+    async fn begin(&self, from: Option<&Checkpoint>) -> Result<Result<Run<'a>, (Run<'a>, Finding)>> {
         let run = |frontier: Frontier| Run {
             first: frontier.size() + 1,
             brought: self.known.iter().filter(|k| k.checkpoint.size > frontier.size()).cloned().collect(),
@@ -189,6 +198,10 @@ impl Verifier<'_> {
             // The one that it begins with.
             compared: usize::from(frontier.size() > 0),
             signed: frontier.size(),
+            tiles: self
+                .tiles
+                .filter(|_| frontier.size() == 0)
+                .map(|(tiles, size)| TileCheck::new(tiles, size)),
             frontier,
         };
         let (Some(from), Some(tree)) = (from, self.tree) else { return Ok(Ok(run(Frontier::default()))) };
@@ -231,7 +244,7 @@ impl Verifier<'_> {
         }
     }
 
-    async fn follow(&self, run: &mut Run, events: Vec<Hashed>) -> Result<Option<Finding>> {
+    async fn follow(&self, run: &mut Run<'_>, events: Vec<Hashed>) -> Result<Option<Finding>> {
         let mut full = Vec::new();
         for event in &events {
             let position = run.frontier.size() + 1;
@@ -241,16 +254,20 @@ impl Verifier<'_> {
             if event.computed != event.stored {
                 return Ok(Some(Finding::Event { position }));
             }
+            let before = full.len();
             run.frontier.push(&event.computed, &mut full);
             if let Some(finding) = self.compare(run).await? {
                 return Ok(Some(finding));
+            }
+            if let Some(tiles) = &mut run.tiles {
+                tiles.take(position, event.computed, &full[before..]);
             }
         }
         self.nodes(&full).await
     }
 
     /// With the checkpoints of this size, if there are any.
-    async fn compare(&self, run: &mut Run) -> Result<Option<Finding>> {
+    async fn compare(&self, run: &mut Run<'_>) -> Result<Option<Finding>> {
         let size = run.frontier.size();
         self.read_kept(&mut run.kept, size).await?;
         let kept = run.kept.next.pop_front_if(|next| next.size == size);
@@ -307,7 +324,7 @@ impl Verifier<'_> {
         Ok(None)
     }
 
-    async fn end(&self, run: &Run) -> Result<Option<Finding>> {
+    async fn end(&self, run: &Run<'_>) -> Result<Option<Finding>> {
         let size = run.frontier.size();
         if let Some(tree) = self.tree
             && let Some(finding) = self.edge(tree, run).await?
@@ -325,7 +342,7 @@ impl Verifier<'_> {
     }
 
     /// With the log's own frontier, and with the newest that it keeps.
-    async fn edge(&self, tree: &dyn TreeLog, run: &Run) -> Result<Option<Finding>> {
+    async fn edge(&self, tree: &dyn TreeLog, run: &Run<'_>) -> Result<Option<Finding>> {
         let size = run.frontier.size();
         let now = match tree.frontier().await {
             Ok(now) => now,
@@ -351,6 +368,13 @@ impl Verifier<'_> {
             return Ok(Some(Finding::Cut { signed: newest.size, by, size }));
         }
         Ok(None)
+    }
+}
+
+async fn tiles(check: &mut Option<TileCheck<'_>>) -> Result<Option<Finding>> {
+    match check {
+        Some(check) => check.compare().await,
+        None => Ok(None),
     }
 }
 
@@ -437,7 +461,7 @@ async fn hash(events: Vec<RecordedEvent>) -> Result<Vec<Hashed>> {
     Ok(all)
 }
 
-fn verdict(run: Run, finding: Option<Finding>) -> Verdict {
+fn verdict(run: Run<'_>, finding: Option<Finding>) -> Verdict {
     Verdict {
         holds: finding.is_none(),
         finding,

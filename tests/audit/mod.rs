@@ -4,6 +4,7 @@
 mod access;
 mod bed;
 mod exports;
+mod history;
 mod http;
 mod keys;
 mod others;

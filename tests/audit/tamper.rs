@@ -196,6 +196,44 @@ fn what_is_changed_in_the_archive_is_found_without_the_log() {
     assert_eq!(bed.verify(&foreign, 4)["finding"]["kind"], "signed");
 }
 
+/// Nothing that is true rests on them, but other programs go by them.
+#[test]
+fn tiles_beside_the_archive_are_those_of_its_events() {
+    let Some(bed) = Bed::sqlite() else { return };
+    let size = bed.sign("checkpoint")["size"].as_u64().unwrap();
+    bed.cli.json(&["archive", "run"], 0);
+    let archive = bed.cli.data.join("archive");
+    let alone = ["--archive", archive.to_str().unwrap()];
+    bed.verify(&alone, 0);
+    let (full, rest) = (size / 256, size % 256);
+    let edge = (full * 256 + 1, size);
+    let tiles = [
+        ("0/001".to_owned(), (257, 512)),
+        ("entries/000".to_owned(), (1, 256)),
+        (format!("0/{full:03}.p/{rest}"), edge),
+        (format!("entries/{full:03}.p/{rest}"), edge),
+        (format!("1/000.p/{full}"), (1, full * 256)),
+    ];
+    for (tile, (first, last)) in tiles {
+        let file = archive.join("tlog/tile").join(&tile);
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, super::bed::flip(&file, whole.len() - 1)).unwrap();
+        let tree = json!({"kind": "tree", "first": first, "last": last});
+        assert_eq!(bed.verify(&alone, 4)["finding"], tree, "{tile}");
+        std::fs::remove_file(&file).unwrap();
+        let missing = bed.verify(&alone, 4);
+        assert!(missing["finding"]["reason"].as_str().unwrap().contains(&tile), "{missing}");
+        std::fs::write(&file, whole).unwrap();
+    }
+    // The note that other programs read, and an auditor keeps for next time.
+    let shown = archive.join("tlog/checkpoint");
+    let note = std::fs::read_to_string(&shown).unwrap();
+    std::fs::write(&shown, note.replacen(&size.to_string(), "5", 1)).unwrap();
+    assert_eq!(bed.verify(&alone, 4)["finding"]["kind"], "damaged");
+    std::fs::write(&shown, note).unwrap();
+    bed.verify(&alone, 0);
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

@@ -107,3 +107,19 @@ fn links_between_pages_lead_somewhere() {
         }
     }
 }
+
+/// What is sealed, and whose it is, stands on the page about personal data.
+#[test]
+fn the_page_names_everything_that_is_personal() {
+    let page = fs::read_to_string(repository().join("docs/privacy.md")).unwrap();
+    for kind in domain::registry::EVENT_TYPES {
+        let Some(personal) = &kind.personal else { continue };
+        let row =
+            page.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", kind.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/privacy.md does not name {}", kind.name));
+        assert!(row.contains(&format!("`{}:", personal.kind)), "{row}");
+        for field in personal.fields {
+            assert!(row.contains(&format!("`{field}`")), "{row} leaves out {field}");
+        }
+    }
+}

@@ -50,6 +50,8 @@ pub struct Case {
     pub tree: bool,
     /// Whether personal data is sealed on its way into our log.
     pub sealed: bool,
+    /// Whether our log is signed every second meanwhile.
+    pub signed: bool,
 }
 
 pub fn run(arguments: Arguments, json: bool) -> Result<()> {
@@ -59,7 +61,8 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     for &writers in &arguments.writers {
         let duration = Duration::from_secs(arguments.seconds);
         let (postgres, unconditional) = (arguments.postgres.clone(), arguments.unconditional);
-        let case = Case { writers, duration, postgres, unconditional, tree: true, sealed: false };
+        let (tree, sealed, signed) = (true, false, false);
+        let case = Case { writers, duration, postgres, unconditional, tree, sealed, signed };
         let runs = arguments.runs;
         let line = |name: &str, ours: &[f64], peer, peers: &[f64]| Line {
             bench: "append",

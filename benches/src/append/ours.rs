@@ -1,17 +1,22 @@
 //! Daybook's log on both databases.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use domain::envelope::{Metadata, NewEvent};
 use domain::ports::log::{Append, EventLog, ExpectedVersion, StreamWrite};
+use domain::ports::tree::TreeLog;
 use domain::{StreamId, TenantId};
 use infra_keys::{Keks, LocalKek, SqliteKeys};
 use infra_log::{LogOptions, PostgresLog, SqliteLog};
 use infra_runtime::SystemClock;
 use privacy::{Keyring, OpenedLog};
+use proofs::{LogTiles, SigningKey};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use workers::{Signer, SignerConfig};
 
 use super::{Case, EVENTS_PER_STREAM, PAYLOAD, measure, with_database};
 
@@ -35,14 +40,42 @@ fn options(case: &Case) -> LogOptions {
     options
 }
 
-async fn run(log: Arc<dyn EventLog>, case: &Case) -> Result<f64> {
+async fn run<L: EventLog + TreeLog + 'static>(log: Arc<L>, case: &Case) -> Result<f64> {
+    let folder = tempfile::tempdir()?;
+    if !case.signed {
+        return sealing(log, case, folder.path()).await;
+    }
+    let (signer, stop) = (signer(log.clone(), folder.path())?, CancellationToken::new());
+    let state = signer.state();
+    let signing = tokio::spawn(signer.run(stop.clone()));
+    let rate = sealing(log.clone(), case, folder.path()).await;
+    stop.cancel();
+    signing.await?;
+    let (signed, size) = (state.borrow().clone(), log.frontier().await?.size());
+    ensure!(signed.error.is_none() && signed.signed == size, "not everything is signed: {signed:?}");
+    rate
+}
+
+/// As the server's own: one key, a checkpoint a second.
+fn signer(log: Arc<dyn TreeLog>, folder: &Path) -> Result<Arc<Signer>> {
+    let origin = "bench.example/log";
+    let config = SignerConfig {
+        origin: origin.to_owned(),
+        keys: vec![SigningKey::generate(origin, &[7; 32])?],
+        every: Duration::from_secs(1),
+        record: folder.join("audit.checkpoint"),
+    };
+    let tiles = Arc::new(LogTiles::new(log.clone()));
+    Ok(Arc::new(Signer::new(log, tiles, Vec::new(), Arc::new(SystemClock), config)))
+}
+
+async fn sealing(log: Arc<dyn EventLog>, case: &Case, folder: &Path) -> Result<f64> {
     if !case.sealed {
         return append(log, case).await;
     }
-    let folder = tempfile::tempdir()?;
-    let kek = LocalKek::make(&folder.path().join("kek"))?;
+    let kek = LocalKek::make(&folder.join("kek"))?;
     let keks = Keks::new(Arc::new(kek), Vec::new());
-    let keys = SqliteKeys::open(&folder.path().join("keys.db"), keks, Arc::new(SystemClock)).await?;
+    let keys = SqliteKeys::open(&folder.join("keys.db"), keks, Arc::new(SystemClock)).await?;
     let ring = Arc::new(Keyring::new(Arc::new(keys)));
     append(Arc::new(OpenedLog::new(log, ring, true)), case).await
 }

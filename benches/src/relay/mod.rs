@@ -59,7 +59,8 @@ pub fn run(arguments: Arguments, json: bool) -> Result<()> {
     if wanted("postgres") && arguments.postgres.is_some() {
         let postgres = arguments.postgres.clone();
         let (writers, duration) = (1, Duration::ZERO);
-        let case = Case { writers, duration, postgres, unconditional: false, tree: true, sealed: false };
+        let (tree, sealed, signed) = (true, false, false);
+        let case = Case { writers, duration, postgres, unconditional: false, tree, sealed, signed };
         let found = Mutex::new(None);
         let (found, arguments) = (&found, &arguments);
         runtime.block_on(with_database(&case, |url| async move {

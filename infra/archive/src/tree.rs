@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use domain::ports::archive::ArchiveError;
 use domain::ports::tree::TreeLog;
@@ -22,6 +23,7 @@ use crate::store::{ArchiveStore, failed};
 
 /// Tiles that are put at once.
 const AT_ONCE: usize = 8;
+const CHECKPOINT: &str = "tlog/checkpoint";
 
 /// Whose checkpoints are archived.
 pub struct Signed {
@@ -128,7 +130,27 @@ impl ArchiveStore {
     }
 
     async fn put_checkpoint(&self, note: Bytes) -> Result<(), ArchiveError> {
-        const PATH: &str = "tlog/checkpoint";
-        self.put(PATH, note, PutMode::Overwrite).await.map_err(|e| failed(PATH, e))
+        self.put(CHECKPOINT, note, PutMode::Overwrite).await.map_err(|e| failed(CHECKPOINT, e))
+    }
+
+    /// The note that lies beside the tiles. A step that was interrupted leaves
+    /// an older one than the manifest's, or none.
+    pub async fn shown_checkpoint(&self) -> Result<Option<Bytes>, ArchiveError> {
+        match self.get(CHECKPOINT).await {
+            Ok(note) => Ok(Some(note)),
+            Err(ArchiveError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// As they lie there.
+#[async_trait]
+impl Tiles for ArchiveStore {
+    async fn tile(&self, path: TilePath) -> Result<Bytes, TileError> {
+        self.get(&name(&path)).await.map_err(|error| match error {
+            ArchiveError::Missing { .. } => TileError::Missing(path),
+            error => TileError::Unavailable(error.to_string()),
+        })
     }
 }

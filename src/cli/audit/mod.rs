@@ -1,6 +1,7 @@
 //! `daybook audit`: proofs, and history checked without trusting who keeps it.
 
 mod export;
+mod history;
 mod keys;
 mod prove;
 mod verify;
@@ -40,6 +41,14 @@ enum What {
     Check(prove::Check),
     /// Look at a log from outside, and make sure that it continues what was seen before: exit code 4 if not
     Watch(watch::Watch),
+    /// The history of a stream, with the state after each version
+    History(history::History),
+    /// What differs between two versions of a stream
+    Diff(history::Diff),
+    /// Events by who, what, when and in what context
+    Events(history::Events),
+    /// What caused what: commands, their events, and the commands that react to these
+    Trace(history::Trace),
     /// The events behind a row of a read model, now or then: exit code 4 if they don't make it what it is
     Why(why::Why),
     /// Write events into a file, with a proof of what is in it
@@ -56,6 +65,10 @@ pub async fn run(args: Audit, config: &Config, out: &mut Output) -> Result<u8> {
         What::Prove(args) => prove::prove(args, config, out).await,
         What::Check(args) => prove::check(args, out),
         What::Watch(args) => watch::run(args, out).await,
+        What::History(args) => history::history(args, config, out).await,
+        What::Diff(args) => history::diff(args, config, out).await,
+        What::Events(args) => history::events(args, config, out).await,
+        What::Trace(args) => history::trace(args, config, out).await,
         What::Why(args) => why::run(args, config, out).await,
         What::Export(args) => export::export(args, config, out).await,
         What::CheckExport(args) => export::check(args, out),

@@ -95,6 +95,7 @@ async fn live(
         events: Source::Log(&*events),
         rows: Some((&*log.log, trimmed)),
         tree: Some(&*log.tree),
+        tiles: None,
         upto,
         known: known(&brought),
         kept,
@@ -118,15 +119,23 @@ async fn sealed(
     let store = wiring::open_archive_at(config, url)?;
     let archive = SealedHistory::new(store);
     let Some(manifest) = archive.store().manifest().await? else { bail!("there is no archive at {url}") };
-    let upto = manifest.through;
-    let of_archive = manifest.checkpoint.as_ref().and_then(|note| opened(note.as_bytes(), trust).ok());
+    let note = manifest.checkpoint.as_deref().unwrap_or_default();
+    let covered = Checkpoint::peek(note.as_bytes()).map_or(0, |checkpoint| checkpoint.size);
+    let of_archive = opened(note.as_bytes(), trust).ok();
     let of_archive = of_archive.map(|checkpoint| Known { checkpoint, by: "kept with the archive" });
+    // What other programs go by.
+    let shown = archive.store().shown_checkpoint().await?.filter(|shown| shown.as_ref() != note.as_bytes());
+    let shown = match shown.map(|shown| opened(shown.as_ref(), trust)).transpose() {
+        Ok(shown) => shown.map(|checkpoint| Known { checkpoint, by: "tlog/checkpoint" }),
+        Err(error) => return Ok(Verdict::unreadable(&format!("tlog/checkpoint of the archive: {error}"))),
+    };
     let verifier = Verifier {
         events: Source::Archive(&archive),
         rows: None,
         tree: None,
-        upto,
-        known: known(&brought).into_iter().chain(of_archive).collect(),
+        tiles: Some((archive.store(), covered)),
+        upto: manifest.through,
+        known: known(&brought).into_iter().chain(of_archive).chain(shown).collect(),
         kept: None,
         must_be_signed: trust.is_some(),
     };
