@@ -45,14 +45,28 @@ impl std::fmt::Display for Unresolved {
 
 impl std::error::Error for Unresolved {}
 
-struct Guarded(Arc<Guard>);
+/// The names that this machine knows.
+struct System;
+
+impl Resolve for System {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+struct Guarded {
+    guard: Arc<Guard>,
+    names: Arc<dyn Resolve>,
+}
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0.clone();
+        let (guard, found) = (self.guard.clone(), self.names.resolve(name));
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found: Vec<SocketAddr> = found.map_err(|_| Unresolved)?.collect();
+            let found: Vec<SocketAddr> = found.await.map_err(|_| Unresolved)?.collect();
             // One bad address speaks against the name: it would be reached if
             // the others did not answer.
             if found.iter().any(|address| !guard.permits(address.ip())) {
@@ -73,9 +87,13 @@ pub struct HttpSender {
 
 impl HttpSender {
     pub fn new(guard: Guard, version: &str) -> Result<Self, String> {
+        Self::with_names(guard, version, Arc::new(System))
+    }
+
+    fn with_names(guard: Guard, version: &str, names: Arc<dyn Resolve>) -> Result<Self, String> {
         let guard = Arc::new(guard);
         let client = Client::builder()
-            .dns_resolver(Arc::new(Guarded(guard.clone())))
+            .dns_resolver(Arc::new(Guarded { guard: guard.clone(), names }))
             .redirect(redirect::Policy::none())
             // A proxy would connect for us, to whatever it likes.
             .no_proxy()

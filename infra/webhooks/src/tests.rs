@@ -12,6 +12,8 @@ use super::*;
 enum Then {
     Says(&'static str),
     SaysForEver(&'static str),
+    /// And nothing more, with the connection open.
+    SaysAndHangs(&'static str),
     Hangs,
 }
 
@@ -38,6 +40,10 @@ async fn serve(then: Then) -> (SocketAddr, Arc<AtomicUsize>) {
                         stream.write_all(head.as_bytes()).await.unwrap();
                         while stream.write_all(&[b'x'; 65_536]).await.is_ok() {}
                     }
+                    Then::SaysAndHangs(head) => {
+                        stream.write_all(head.as_bytes()).await.unwrap();
+                        std::future::pending().await
+                    }
                     Then::Hangs => std::future::pending().await,
                 }
             });
@@ -46,9 +52,13 @@ async fn serve(then: Then) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-fn sender(allowed: &[&str]) -> HttpSender {
+fn guard(allowed: &[&str]) -> Guard {
     let allowed: Vec<String> = allowed.iter().map(|a| (*a).to_owned()).collect();
-    HttpSender::new(Guard::new(&allowed).unwrap(), "test").unwrap()
+    Guard::new(&allowed).unwrap()
+}
+
+fn sender(allowed: &[&str]) -> HttpSender {
+    HttpSender::new(guard(allowed), "test").unwrap()
 }
 
 fn request(url: &str) -> Request {
@@ -98,6 +108,42 @@ async fn what_is_private_is_not_connected_to() {
     let failure = sender(&["10.0.0.0/8"]).send(request(&format!("http://localhost:{port}/"))).await;
     assert_eq!(failure.unwrap_err().error, Trouble::Refused);
     assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
+/// A name server that says something else at each lookup.
+struct Fickle(Vec<&'static [&'static str]>, AtomicUsize);
+
+impl Resolve for Fickle {
+    fn resolve(&self, _: Name) -> Resolving {
+        let said = self.0[self.1.fetch_add(1, Ordering::SeqCst)];
+        let addresses = said.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0));
+        Box::pin(async { Ok(Box::new(addresses) as Addrs) })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_checked_where_it_is_connected_to() {
+    let gone = "HTTP/1.1 204 Done\r\nconnection: close\r\n\r\n";
+    let (address, count) = serve(Then::Says(gone)).await;
+    let names: Vec<&[&str]> =
+        vec![&["127.0.0.1"], &["127.0.0.2"], &["127.0.0.1", "127.0.0.2"], &[], &["127.0.0.1"]];
+    let names = Arc::new(Fickle(names, AtomicUsize::new(0)));
+    let here = HttpSender::with_names(guard(&["127.0.0.1"]), "test", names).unwrap();
+    let url = format!("http://hooks.example:{}/", address.port());
+    let mut came = Vec::new();
+    for _ in 0..5 {
+        came.push(here.send(request(&url)).await.map(|answer| answer.status).map_err(|f| f.error));
+    }
+    let refused = Err(Trouble::Refused);
+    assert_eq!(came, [Ok(204), refused, refused, Err(Trouble::Resolve), Ok(204)]);
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn who_drips_is_given_up() {
+    let (address, _) = serve(Then::SaysAndHangs("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nx")).await;
+    let slow = Request { timeout: Duration::from_millis(300), ..request(&format!("http://{address}/")) };
+    assert_eq!(sender(&["127.0.0.1"]).send(slow).await.unwrap_err().error, Trouble::Timeout);
 }
 
 #[tokio::test]

@@ -97,14 +97,15 @@ fn plain(
     .checked()
 }
 
-/// The type is `github.<event>.<action>`, the source the repository. Its id is
-/// that of the delivery, where it was kept.
+/// The type is `github.<event>.<action>`, or `github.<event>` of one without an
+/// action, the source the repository. Its id is that of the delivery, where it
+/// was kept.
 fn github(apps: Apps<'_>, kept: &Kept<'_>, body: &[u8], hash: &str) -> Result<Signal, Fault> {
     let data = checked(body)?;
     let event = kept.event.as_deref().ok_or_else(|| Fault::new("/event", "is missing"))?;
     let payload: Value = serde_json::from_str(data.get()).unwrap_or_default();
     let action = kept.action.as_deref().or_else(|| payload["action"].as_str());
-    let signal_type = match action {
+    let signal_type = match action.filter(|action| !action.is_empty()) {
         Some(action) => format!("github.{event}.{action}"),
         None => format!("github.{event}"),
     };
@@ -163,6 +164,11 @@ mod tests {
         );
         assert_eq!(signal.id, one(&Form::Github, line).unwrap().id);
         assert_eq!(one(&Form::Github, r#"{"action":"opened"}"#).unwrap_err().pointer, "/event");
+        for line in
+            [r#"{"event":"push","payload":{}}"#, r#"{"event":"push","action":"","payload":{"ref":"a"}}"#]
+        {
+            assert_eq!(one(&Form::Github, line).unwrap().signal_type, "github.push");
+        }
     }
 
     #[test]

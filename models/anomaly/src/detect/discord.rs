@@ -30,14 +30,15 @@ pub struct Nearest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Scale {
     length: usize,
-    /// Sum of squared differences to the stretch that many points earlier
+    /// Sum of squared differences to the stretch that many points earlier; as
+    /// many as there are
     sums: Vec<f64>,
 }
 
 impl Nearest {
     /// For stretches of these lengths; `range` if the whole series is known.
     pub fn new(lengths: &[usize], range: Option<Range>) -> Self {
-        let scale = |length: &usize| Scale { length: *length, sums: vec![0.0; HISTORY + 1] };
+        let scale = |length: &usize| Scale { length: *length, sums: Vec::new() };
         Self {
             values: Vec::new(),
             seen: 0,
@@ -103,9 +104,23 @@ fn exact(values: &[f64], length: usize, lag: usize) -> f64 {
     now.iter().zip(then).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
+/// Of values that are numbers; eight at a time, which the compiler does at once.
+fn least(values: &[f64]) -> f64 {
+    let less = |a: f64, b: f64| if b < a { b } else { a };
+    let mut lanes = [f64::INFINITY; 8];
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = less(*lane, *value);
+        }
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(f64::INFINITY, less)
+}
+
 impl Scale {
     /// Adds the newest pair of each lag and takes away the one that leaves.
     fn slide(&mut self, values: &[f64], lags: usize) {
+        self.sums.resize(lags + 1, 0.0);
         let last = values.len() - 1;
         let newest = values[last];
         let earlier = values[last - lags..last].iter().rev();
@@ -128,7 +143,6 @@ impl Scale {
         if index < 2 * self.length + nearest || farthest < nearest {
             return 0.0;
         }
-        let least = self.sums[nearest..=farthest].iter().copied().fold(f64::INFINITY, f64::min);
-        (least / self.length as f64).sqrt()
+        (least(&self.sums[nearest..=farthest]) / self.length as f64).sqrt()
     }
 }
