@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod callable;
+mod cds;
 mod faults;
 
 use models_pricing::book::Book;
