@@ -22,8 +22,8 @@ use crate::table::{Line, median};
 
 const PROGRAM: &str = include_str!("../peers/pricing.py");
 const NOTIONAL: f64 = 1e6;
-/// Nodes of both curves, in years of 365 days; scenarios shift each of them.
-const YEARS: [f64; 11] = [0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0];
+/// Nodes of both curves; scenarios shift each of them.
+const DAYS: [i32; 11] = [182, 365, 730, 1_095, 1_825, 2_555, 3_650, 5_475, 7_300, 10_950, 14_600];
 const CURVES: [(&str, f64); 2] = [("EUR-OIS", 0.021), ("EUR-6M", 0.024)];
 
 #[derive(clap::Args)]
@@ -92,23 +92,27 @@ fn case(arguments: &Arguments) -> Result<Case> {
     let shifts = (0..arguments.scenarios)
         .map(|_| {
             let (level, slope) = (0.005 * rng.normal(), 0.0002 * rng.normal());
-            [(); 2].map(|()| YEARS.iter().map(|t| level + slope * t + 0.0003 * rng.normal()).collect())
+            [(); 2].map(|()| DAYS.iter().map(|d| level + slope * years(*d) + 0.0003 * rng.normal()).collect())
         })
         .collect();
     Ok(Case { today, swaps, shifts })
 }
 
+/// As both curves count them: a shift stands exactly where its node does.
+fn years(days: i32) -> f64 {
+    f64::from(days) / 365.0
+}
+
 /// The zero rate of a node without a scenario.
-fn zero(level: f64, years: f64) -> f64 {
-    level + 0.01 * (1.0 - (-years / 8.0).exp())
+fn zero(level: f64, days: i32) -> f64 {
+    level + 0.01 * (1.0 - (-years(days) / 8.0).exp())
 }
 
 fn snapshot(case: &Case) -> Result<Snapshot> {
     let curve = |(id, level): &(&str, f64)| {
-        let node =
-            |t: &f64| json!({"date": case.today.plus_days((t * 365.0) as i32), "value": zero(*level, *t)});
+        let node = |d: &i32| json!({"date": case.today.plus_days(*d), "value": zero(*level, *d)});
         json!({"curve_id": id, "kind": "zero", "interpolation": "linear_zero",
-            "nodes": YEARS.iter().map(node).collect::<Vec<Value>>()})
+            "nodes": DAYS.iter().map(node).collect::<Vec<Value>>()})
     };
     let mut curves: Vec<Value> = CURVES.iter().map(curve).collect();
     curves[1]["indices"] = json!(["EUR-EURIBOR-6M"]);
@@ -138,7 +142,7 @@ fn scenarios(case: &Case) -> Vec<Scenario> {
     let scenario = |(i, shifts): (usize, &[Vec<f64>; 2])| {
         let shift = |((id, _), sizes): (&(&str, f64), &Vec<f64>)| Shift::Rates {
             curves: vec![(*id).to_owned()],
-            points: YEARS.iter().zip(sizes).map(|(t, size)| Point(*t, *size)).collect(),
+            points: DAYS.iter().zip(sizes).map(|(d, size)| Point(years(*d), *size)).collect(),
         };
         Scenario { scenario_id: format!("{i}"), shifts: CURVES.iter().zip(shifts).map(shift).collect() }
     };
@@ -156,8 +160,7 @@ fn tell(case: &Case) -> Value {
         .map(|s| json!({"start": date(s.start), "years": s.years, "rate": s.rate}))
         .collect();
     let zeros: Vec<Vec<f64>> =
-        CURVES.iter().map(|(_, level)| YEARS.iter().map(|t| zero(*level, *t)).collect()).collect();
-    let days: Vec<i32> = YEARS.iter().map(|t| (t * 365.0) as i32).collect();
-    json!({"today": date(case.today), "notional": NOTIONAL, "swaps": swaps, "days": days, "zeros": zeros,
+        CURVES.iter().map(|(_, level)| DAYS.iter().map(|d| zero(*level, *d)).collect()).collect();
+    json!({"today": date(case.today), "notional": NOTIONAL, "swaps": swaps, "days": DAYS, "zeros": zeros,
         "shifts": case.shifts})
 }

@@ -8,12 +8,12 @@ use crate::calendar::Convention;
 use crate::curve::Curve;
 use crate::date::{Date, Tenor};
 use crate::daycount::DayCount;
-use crate::market::{Market, curve_day_count};
-use crate::products::{Context, compile_leg};
+use crate::market::{Market, curve_day_count, kind_of};
+use crate::products::{Context, Details, compile_cds, compile_leg, standard_maturity};
 use crate::program::{Discounting, Flow, Slots};
 use crate::quality::Quality;
-use crate::snapshot::{BootstrapSpec, CurveSpec, NodeSpec, ParInstrument};
-use crate::terms::{Frequency, LegKind, LegTerms, Side};
+use crate::snapshot::{BootstrapSpec, CurveKind, CurveSpec, NodeSpec, ParInstrument};
+use crate::terms::{CdsTerms, Frequency, LegKind, LegTerms, Side};
 
 /// More instruments than any curve is made of.
 pub const MOST_QUOTES: usize = 200;
@@ -39,7 +39,13 @@ impl Quote {
 
 /// Bootstraps a par curve on a market that has the curve it is discounted with.
 pub fn build(market: &Market, spec: &CurveSpec) -> Result<Curve, String> {
-    let how = spec.bootstrap.as_ref().ok_or("a par curve must say how it is bootstrapped")?;
+    let credit = kind_of(spec) == CurveKind::Credit;
+    if spec.bootstrap.is_none() && !credit {
+        return Err("a par curve must say how it is bootstrapped".into());
+    }
+    if spec.recovery.is_some_and(|recovery| !(0.0..1.0).contains(&recovery)) {
+        return Err("its recovery must be from 0 to below 1".into());
+    }
     let day_count = curve_day_count(spec)?;
     let quoted: Vec<&NodeSpec> = spec.nodes.iter().filter(|node| node.value.is_some()).collect();
     if quoted.is_empty() || quoted.len() > MOST_QUOTES {
@@ -56,13 +62,29 @@ pub fn build(market: &Market, spec: &CurveSpec) -> Result<Curve, String> {
     let mut slots = Slots::default();
     let mut quotes = Vec::new();
     for node in quoted {
-        let maker = Maker { spec, how, own };
-        quotes.push(maker.quote(node, &market, &mut slots)?);
+        let made = match &spec.bootstrap {
+            Some(how) if !credit => Maker { spec, how, own }.quote(node, &market, &mut slots),
+            _ => default_swap(spec, node, &market, &mut slots),
+        };
+        quotes.push(made?);
     }
-    let nodes: Vec<_> = quotes.iter().map(|q| (market.curves[own].time(q.last), q.rate, q.quality)).collect();
+    // Spreads say how likely the loss is of what is lost.
+    let first = |q: &Quote| if credit { q.rate * market.spread_weight(own) } else { q.rate };
+    let nodes: Vec<_> =
+        quotes.iter().map(|q| (market.curves[own].time(q.last), first(q), q.quality)).collect();
     market.curves[own] =
         Curve::new(&spec.curve_id, market.as_of, day_count, interpolation, &nodes).map_err(|e| e.reason)?;
     solve(&mut market, own, &slots, &quotes)?;
+    if credit {
+        let curve = &market.curves[own];
+        let falls = |pair: &[f64]| curve.ln_df(pair[1]) > curve.ln_df(pair[0]);
+        if let Some(pair) = curve.times().windows(2).find(|pair| falls(pair)) {
+            return Err(format!(
+                "its spreads fall so steeply that survival rises after {:.2} years",
+                pair[0]
+            ));
+        }
+    }
     Ok(market.curves.swap_remove(own))
 }
 
@@ -133,6 +155,31 @@ fn linear(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Option<Vec<f64>> {
         right[row] = (right[row] - known) / matrix[row][row];
     }
     Some(right)
+}
+
+/// A standard credit default swap, at the spread that costs nothing today.
+fn default_swap(
+    spec: &CurveSpec,
+    node: &NodeSpec,
+    market: &Market,
+    slots: &mut Slots,
+) -> Result<Quote, String> {
+    let rate = node.value.filter(|v| v.is_finite() && *v >= 0.0).ok_or("a spread is no number from 0")?;
+    let tenor = node.tenor.map(|tenor| standard_maturity(market.as_of, tenor));
+    let maturity = node.date.or(tenor).ok_or("a quote needs a tenor or a date")?;
+    let currency = spec.currency.as_deref().ok_or("a curve of credit needs a currency")?;
+    let discount = spec.bootstrap.as_ref().and_then(|how| how.discount_curve.as_deref());
+    let terms = CdsTerms {
+        calendar: spec.calendar.clone(),
+        convention: spec.convention,
+        discount_curve: discount.map(str::to_owned),
+        ..CdsTerms::standard(currency, maturity, &spec.curve_id)
+    };
+    let trade = compile_cds(&terms, &mut Context { market, slots }).map_err(|flag| flag.reason)?;
+    let Details::Credit(credit) = trade.details else { return Err("it is no credit default swap".into()) };
+    let known = |(slot, b): (u32, f64)| Flow { pay: slot, num: slot, den: slot, a: 0.0, b };
+    let floats = credit.protection.into_iter().map(known).collect();
+    Ok(Quote { rate, floats, annuity: credit.premium, last: maturity, quality: node.quality })
 }
 
 struct Maker<'a> {

@@ -78,7 +78,10 @@ impl<'a> Engine<'a> {
     }
 
     fn bump_of(&self, curve: usize, bump: Bump) -> f64 {
-        if self.market.kinds[curve] == CurveKind::Spread { bump.spreads } else { bump.rates }
+        match self.market.kinds[curve].is_spread() {
+            true => bump.spreads * self.market.spread_weight(curve),
+            false => bump.rates,
+        }
     }
 
     /// −(shift · time) of one curve in a range of scenarios, added to a row.

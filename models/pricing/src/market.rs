@@ -81,6 +81,8 @@ pub struct Market {
     pub curves: Vec<Curve>,
     /// What each curve is.
     pub kinds: Vec<CurveKind>,
+    /// What a default leaves of 1, of curves of credit.
+    pub recoveries: Vec<Option<f64>>,
     /// The currency of each, if it has one.
     pub currencies: Vec<Option<String>>,
     /// Exchange rates.
@@ -112,8 +114,9 @@ impl Market {
     pub fn by(snapshot: &Snapshot, model: &Model) -> Result<Self, MarketError> {
         let mut reasons = Vec::new();
         let mut market = Self::empty(snapshot, model, &mut reasons);
-        let (par, plain): (Vec<&CurveSpec>, Vec<_>) =
-            snapshot.curves.iter().partition(|spec| kind_of(spec) == CurveKind::Par);
+        let bootstrapped = |spec: &&CurveSpec| matches!(kind_of(spec), CurveKind::Par | CurveKind::Credit);
+        let (mut par, plain): (Vec<&CurveSpec>, Vec<_>) = snapshot.curves.iter().partition(bootstrapped);
+        par.sort_by_key(|spec| kind_of(spec) == CurveKind::Credit);
         for spec in plain {
             match market.plain_curve(spec) {
                 Ok(curve) => market.add(spec, curve, &mut reasons),
@@ -175,6 +178,7 @@ impl Market {
             as_of,
             curves: Vec::new(),
             kinds: Vec::new(),
+            recoveries: Vec::new(),
             currencies: Vec::new(),
             fx,
             equities: equities.collect(),
@@ -193,7 +197,12 @@ impl Market {
             let before = waiting.len();
             waiting.retain(|spec| {
                 let discount = spec.bootstrap.as_ref().and_then(|b| b.discount_curve.as_deref());
-                let ready = discount.is_none_or(|id| id == spec.curve_id || self.curve(id).is_some());
+                let own = spec.currency.as_deref().filter(|_| kind_of(spec) == CurveKind::Credit);
+                let ready = match (discount, own) {
+                    (Some(id), _) => id == spec.curve_id || self.curve(id).is_some(),
+                    (None, Some(currency)) => self.discount_curve(currency).is_ok(),
+                    (None, None) => true,
+                };
                 if ready {
                     match bootstrap::build(self, spec) {
                         Ok(curve) => self.add(spec, curve, reasons),
@@ -221,8 +230,10 @@ impl Market {
         }
         self.curves.push(curve);
         self.kinds.push(kind_of(spec));
+        let recovery = || spec.recovery.or(Some(crate::products::RECOVERY));
+        self.recoveries.push((kind_of(spec) == CurveKind::Credit).then(recovery).flatten());
         let named = || match kind_of(spec) {
-            CurveKind::Spread => None,
+            CurveKind::Spread | CurveKind::Credit => None,
             _ => currency_of(&spec.curve_id),
         };
         self.currencies.push(spec.currency.clone().or_else(named));
@@ -261,7 +272,11 @@ impl Market {
 
     /// How the model has a curve go between its nodes.
     pub(crate) fn interpolation(&self, spec: &CurveSpec) -> Interpolation {
-        self.model.interpolation(&spec.curve_id, kind_of(spec) == CurveKind::Spread, spec.interpolation)
+        match kind_of(spec) {
+            // What its quotes stand for, in every model.
+            CurveKind::Credit => Interpolation::LogLinearDf,
+            kind => self.model.interpolation(&spec.curve_id, kind == CurveKind::Spread, spec.interpolation),
+        }
     }
 
     /// Years to a node.
@@ -304,7 +319,7 @@ impl Market {
         }
         let rates = |at: &usize| {
             self.currencies[*at].as_deref() == Some(currency)
-                && self.kinds[*at] != CurveKind::Spread
+                && !self.kinds[*at].is_spread()
                 && !self.projections.values().any(|projected| projected == at)
         };
         let mut fitting = (0..self.curves.len()).filter(rates);
@@ -315,6 +330,12 @@ impl Market {
                 Err(format!("missing curve: several could discount {currency}; name one in discount_curves"))
             }
         }
+    }
+
+    /// How far a curve's continuous rates move where a spread moves by 1: the
+    /// hazard rate by 1/(1 − recovery), as it is what is lost that is insured.
+    pub fn spread_weight(&self, curve: usize) -> f64 {
+        1.0 / (1.0 - self.recoveries[curve].unwrap_or(0.0))
     }
 
     /// What an index is projected from: what the snapshot names, a curve of the

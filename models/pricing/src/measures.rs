@@ -266,7 +266,7 @@ impl Valued<'_> {
         currency: Option<String>,
     ) -> (f64, Option<Value>, Option<String>) {
         let gradient = view.gradient(&self.trade.program);
-        let rates = |kind| kind != CurveKind::Spread;
+        let rates = |kind: CurveKind| !kind.is_spread();
         let (mut total, mut rows) = (0.0, serde_json::Map::new());
         for (at, bucket) in BUCKETS.into_iter().enumerate() {
             let points = triangle(&BUCKETS, at);
@@ -294,6 +294,11 @@ impl Valued<'_> {
                 }
                 let annuity: f64 = par.annuity.iter().map(|(slot, weight)| weight * view.df(*slot)).sum();
                 Ok(par.rate - view.value(program) / nonzero(annuity * view.fx(&par.fx))?)
+            }
+            Details::Credit(credit) => {
+                let sum = |of: &[(u32, f64)]| of.iter().map(|(slot, weight)| weight * view.df(*slot)).sum();
+                let (protection, premium): (f64, f64) = (sum(&credit.protection), sum(&credit.premium));
+                Ok(protection / nonzero(premium)?)
             }
             Details::Exchange { base, quote, path } => Ok(view.fx(path) * view.df(*base) / view.df(*quote)),
             _ => Err(not_defined("it has no par rate")),
@@ -347,6 +352,9 @@ impl Valued<'_> {
         measure: Measure,
         view: &View<'_>,
     ) -> Result<(f64, Option<Value>, Option<String>), Flag> {
+        if let (Details::Credit(credit), Measure::AccruedInterest) = (&self.trade.details, measure) {
+            return Ok((credit.accrued, None, Some(self.trade.program.currency.clone())));
+        }
         let Details::Debt(debt) = &self.trade.details else {
             return Err(not_defined("it is neither bond nor loan"));
         };
@@ -388,6 +396,10 @@ fn nonzero(value: f64) -> Result<f64, Flag> {
     }
 }
 
+fn number(row: &Value, name: &str) -> f64 {
+    row[name].as_f64().unwrap_or_default()
+}
+
 /// One row for each payment, in order of time.
 fn cashflows(program: &Program, view: &View<'_>, quantity: f64) -> Vec<Value> {
     let mut rows = Vec::new();
@@ -405,7 +417,18 @@ fn cashflows(program: &Program, view: &View<'_>, quantity: f64) -> Vec<Value> {
                 row.insert("accrual_years".into(), json!(info.years));
                 row.insert("notional".into(), json!(info.notional * quantity));
             }
-            rows.push((info.date, row));
+            // What is paid on default: its slots are those of being alive before and
+            // after, so its factor is the discount factor times the chance.
+            let last = rows.last_mut().filter(|_| matches!(info.kind, "protection" | "accrual_on_default"));
+            match last
+                .filter(|(date, last): &&mut (_, Value)| *date == info.date && last["kind"] == info.kind)
+            {
+                Some((_, last)) => {
+                    last["discount_factor"] = json!(number(last, "discount_factor") - df);
+                    last["pv"] = json!(number(last, "pv") + amount * df * quantity);
+                }
+                None => rows.push((info.date, row)),
+            }
         }
     }
     rows.sort_by_key(|(date, _)| *date);

@@ -43,15 +43,20 @@ pub struct Slot {
 #[derive(Debug, Clone, Default)]
 pub struct Slots {
     list: Vec<Slot>,
-    known: HashMap<(Discounting, Date), u32>,
+    known: HashMap<(Discounting, Date, Date), u32>,
 }
 
 impl Slots {
     /// The slot of a date, found or made.
     pub fn at(&mut self, market: &Market, of: Discounting, date: Date) -> u32 {
-        *self.known.entry((of, date)).or_insert_with(|| {
+        self.split(market, of, date, date)
+    }
+
+    /// The slot of one date on the rate curve and another on the spread curve.
+    pub fn split(&mut self, market: &Market, of: Discounting, date: Date, spread_date: Date) -> u32 {
+        *self.known.entry((of, date, spread_date)).or_insert_with(|| {
             let t = market.curves[of.curve].time(date);
-            let spread_t = of.spread.map_or(0.0, |spread| market.curves[spread].time(date));
+            let spread_t = of.spread.map_or(0.0, |spread| market.curves[spread].time(spread_date));
             self.list.push(Slot { of, t, spread_t });
             (self.list.len() - 1) as u32
         })
@@ -121,7 +126,8 @@ pub struct FraFlow {
 pub struct FlowInfo {
     /// When it is paid.
     pub date: Date,
-    /// `interest`, `principal`, `floating`, `fx`, `fee`.
+    /// `interest`, `principal`, `floating`, `fx`, `fee`, `premium`; with the chance
+    /// of a default in its discount factor `protection`, `accrual_on_default`.
     pub kind: &'static str,
     /// The amount that interest is of.
     pub notional: f64,

@@ -100,6 +100,16 @@ pub enum CurveKind {
     Par,
     /// Zero rates that are added to another curve's.
     Spread,
+    /// Spreads of standard credit default swaps, to be bootstrapped to chances of
+    /// survival. The hazard rate is constant between their last days.
+    Credit,
+}
+
+impl CurveKind {
+    /// Whether it stands on top of a rate curve.
+    pub fn is_spread(self) -> bool {
+        matches!(self, Self::Spread | Self::Credit)
+    }
 }
 
 /// How times are made of tenors.
@@ -153,6 +163,9 @@ pub struct CurveSpec {
     /// Indices that are projected from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indices: Vec<String>,
+    /// Of kind `credit`: what a default leaves of 1. 0.4 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<f64>,
     /// How quotes of kind `par` are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapSpec>,

@@ -12,6 +12,7 @@ mod results;
 mod rows;
 mod runs;
 mod slices;
+mod tables;
 
 use axum::Router;
 use utoipa::OpenApi;

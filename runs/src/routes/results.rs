@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::slices::{self, Format};
+use super::tables;
 use crate::cube::{Comparison, Explained, Risk, RiskAsked, Row, SliceAsked, Summary};
 use crate::repricing::InForce;
 use crate::{Desk, inputs, on_a_thread};
@@ -45,25 +46,30 @@ async fn pv_of(desk: &Desk, tenant: &TenantId, of: &InForce) -> Result<Option<St
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SummaryOf {
+    /// `json`, `csv`, `arrow` or `parquet`; as `Accept` says unless told.
+    format: Option<String>,
     /// A generation that priced the run again, 1 for the run itself; what is
     /// promoted unless told.
     generation: Option<u32>,
 }
 
 /// What a run came to: status, sums, flags.
-#[utoipa::path(get, path = "/v1/results/{run}/summary", tag = "Results", params(("run" = String, Path), SummaryOf), responses((status = 200, body = Summary), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
+#[utoipa::path(get, path = "/v1/results/{run}/summary", tag = "Results", params(("run" = String, Path), SummaryOf), responses((status = 200, content((Summary = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
 async fn summary(
     State(desk): State<Desk>,
     Path(run): Path<Id>,
     Query(of): Query<SummaryOf>,
+    headers: HeaderMap,
     principal: Principal,
-) -> Result<Json<Summary>, Problem> {
+) -> Result<Response, Problem> {
     principal.require(Role::Reader)?;
+    let format = Format::asked(of.format.as_deref(), &headers)?;
     let shown = desk.in_force(&principal.tenant, &run, of.generation).await?;
     let measure = pv_of(&desk, &principal.tenant, &shown).await?;
     let measures: Vec<String> = measure.iter().cloned().collect();
     let cube = desk.cube(&principal.tenant, &shown, &measures).await?;
-    on_a_thread(move || cube.summary(measure.as_deref())).await?.map(Json)
+    let body = on_a_thread(move || cube.summary(measure.as_deref())).await??;
+    tables::answer(&desk, body, format, tables::summary).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -230,6 +236,8 @@ struct RiskOf {
     base: Option<String>,
     /// `historical` (unless told) or `parametric`.
     method: Option<String>,
+    /// `json`, `csv`, `arrow` or `parquet`; as `Accept` says unless told.
+    format: Option<String>,
     /// A generation that priced the run again, 1 for the run itself; what is
     /// promoted unless told.
     generation: Option<u32>,
@@ -237,14 +245,16 @@ struct RiskOf {
 
 /// Value at risk and expected shortfall by level and group, with component and
 /// marginal contributions, on the sums of the groups' P&L vectors.
-#[utoipa::path(get, path = "/v1/results/{run}/risk", tag = "Results", params(("run" = String, Path), RiskOf), responses((status = 200, body = Risk), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
+#[utoipa::path(get, path = "/v1/results/{run}/risk", tag = "Results", params(("run" = String, Path), RiskOf), responses((status = 200, content((Risk = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
 async fn risk(
     State(desk): State<Desk>,
     Path(run): Path<Id>,
     Query(of): Query<RiskOf>,
+    headers: HeaderMap,
     principal: Principal,
-) -> Result<Json<Risk>, Problem> {
+) -> Result<Response, Problem> {
     principal.require(Role::Reader)?;
+    let format = Format::asked(of.format.as_deref(), &headers)?;
     let shown = desk.in_force(&principal.tenant, &run, of.generation).await?;
     let measure = pv_of(&desk, &principal.tenant, &shown).await?;
     let none = || Problem::new(daybook_http::Kind::Conflict, "The run has neither PV nor PV_BASE.");
@@ -261,7 +271,8 @@ async fn risk(
     let base = of.base.unwrap_or_else(|| "BASE".into());
     let asked =
         RiskAsked { measure, by: of.by, filter: of.filter, scenario: of.scenario, base, levels, parametric };
-    on_a_thread(move || cube.risk(&asked)).await?.map(Json)
+    let body = on_a_thread(move || cube.risk(&asked)).await??;
+    tables::answer(&desk, body, format, tables::risk).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -271,6 +282,9 @@ struct ExplainOf {
     position: String,
     /// The run's first unless told.
     scenario: Option<String>,
+    /// `json`, or its cash flows as `csv`, `arrow` or `parquet`; as `Accept` says
+    /// unless told.
+    format: Option<String>,
     /// A generation that priced the run again, 1 for the run itself; what is
     /// promoted unless told.
     generation: Option<u32>,
@@ -278,16 +292,19 @@ struct ExplainOf {
 
 /// What a position's numbers are made of: terms, curves, quotes, cash flows,
 /// model; and whether they come out the same again.
-#[utoipa::path(get, path = "/v1/results/{run}/explain", tag = "Results", params(("run" = String, Path), ExplainOf), responses((status = 200, body = Explained), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
+#[utoipa::path(get, path = "/v1/results/{run}/explain", tag = "Results", params(("run" = String, Path), ExplainOf), responses((status = 200, content((Explained = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
 async fn explain(
     State(desk): State<Desk>,
     Path(run): Path<Id>,
     Query(of): Query<ExplainOf>,
+    headers: HeaderMap,
     principal: Principal,
-) -> Result<Json<Explained>, Problem> {
+) -> Result<Response, Problem> {
     principal.require(Role::Reader)?;
+    let format = Format::asked(of.format.as_deref(), &headers)?;
     let shown = desk.in_force(&principal.tenant, &run, of.generation).await?;
-    desk.explain(&principal.tenant, &shown, &of.position, of.scenario.as_deref()).await.map(Json)
+    let body = desk.explain(&principal.tenant, &shown, &of.position, of.scenario.as_deref()).await?;
+    tables::answer(&desk, body, format, tables::explanation).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -296,17 +313,23 @@ async fn explain(
 struct CompareOf {
     /// The later run.
     other: String,
+    /// `json`, or its positions as `csv`, `arrow` or `parquet`; as `Accept` says
+    /// unless told.
+    format: Option<String>,
 }
 
 /// What is different in another run: by position, and by cause (time, market,
 /// positions, model), which add up to the whole.
-#[utoipa::path(get, path = "/v1/results/{run}/compare", tag = "Results", params(("run" = String, Path), CompareOf), responses((status = 200, body = Comparison), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
+#[utoipa::path(get, path = "/v1/results/{run}/compare", tag = "Results", params(("run" = String, Path), CompareOf), responses((status = 200, content((Comparison = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), (status = "4XX", content_type = "application/problem+json", body = ProblemBody)))]
 async fn compare(
     State(desk): State<Desk>,
     Path(run): Path<Id>,
     Query(of): Query<CompareOf>,
+    headers: HeaderMap,
     principal: Principal,
-) -> Result<Json<Comparison>, Problem> {
+) -> Result<Response, Problem> {
     principal.require(Role::Reader)?;
-    desk.compare(&principal.tenant, &run, &of.other).await.map(Json)
+    let format = Format::asked(of.format.as_deref(), &headers)?;
+    let body = desk.compare(&principal.tenant, &run, &of.other).await?;
+    tables::answer(&desk, body, format, tables::comparison).await
 }

@@ -12,8 +12,9 @@ use crate::{Desk, on_a_thread};
 const MAX_LIMIT: usize = 10_000;
 const LIMIT: usize = 1_000;
 
-const ARROW: &str = "application/vnd.apache.arrow.stream";
-const PARQUET: &str = "application/vnd.apache.parquet";
+pub const ARROW: &str = "application/vnd.apache.arrow.stream";
+pub const PARQUET: &str = "application/vnd.apache.parquet";
+pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -67,6 +68,14 @@ fn with_next(mut response: Response, next: Option<&str>) -> Response {
     response
 }
 
+/// A text of CSV. A spreadsheet takes a cell that starts so for a formula.
+pub fn cell(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
 pub fn csv(rows: &[Row], next: Option<&str>) -> Result<Response, Problem> {
     const HEADER: [&str; 11] = [
         "key",
@@ -83,17 +92,12 @@ pub fn csv(rows: &[Row], next: Option<&str>) -> Result<Response, Problem> {
     ];
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(HEADER).map_err(Problem::internal)?;
-    // A spreadsheet takes a cell that starts so for a formula.
-    let text = |text: &str| match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    };
     let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
     for row in rows {
         let record = [
-            text(&row.key),
+            cell(&row.key),
             row.measure.clone(),
-            text(&row.scenario_id),
+            cell(&row.scenario_id),
             row.value.map(|value| value.to_string()).unwrap_or_default(),
             or_empty(&row.rounded),
             or_empty(&row.currency),
@@ -101,12 +105,12 @@ pub fn csv(rows: &[Row], next: Option<&str>) -> Result<Response, Problem> {
             row.positions.to_string(),
             row.flagged.to_string(),
             or_empty(&row.flag),
-            text(row.reason.as_deref().unwrap_or_default()),
+            cell(row.reason.as_deref().unwrap_or_default()),
         ];
         writer.write_record(record).map_err(Problem::internal)?;
     }
     let bytes = writer.into_inner().map_err(Problem::internal)?;
-    let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+    let kind = HeaderValue::from_static(CSV);
     Ok(with_next(([(header::CONTENT_TYPE, kind)], bytes).into_response(), next))
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Which cash flows count on the valuation date itself: those of swaps, FRAs,
 //! exchanges of currencies, options and cash do, as they are still to be settled
-//! that day; coupons, redemptions and instalments of bonds, loans and deposits do
-//! not, as their price is that of what comes after. What lies before never
+//! that day; coupons, redemptions and instalments of bonds, loans and deposits and
+//! premiums of credit default swaps do not, as their price is that of what comes after. What lies before never
 //! counts.
 
 mod bond;
 mod callable;
+mod cds;
 mod exchange;
 mod leg;
 mod loan;
@@ -64,6 +65,8 @@ pub enum Details {
     Debt(Debt),
     /// Of what has a par rate.
     Par(Par),
+    /// Of a credit default swap.
+    Credit(Credit),
     /// Of an exchange: the two currencies' amounts on one date.
     Exchange {
         /// Slot of the first currency's discount factor.
@@ -95,6 +98,18 @@ pub struct Debt {
     pub market_dirty: Option<f64>,
     /// Whether its spread curve may be shifted (there is one).
     pub discounting: Discounting,
+}
+
+/// A credit default swap: its value is what `protection` adds up to, less its
+/// spread times what `premium` does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credit {
+    /// Slots and weights that a spread of 1 would pay; less what has accrued.
+    pub premium: Vec<(u32, f64)>,
+    /// Slots and weights of what is paid on default.
+    pub protection: Vec<(u32, f64)>,
+    /// Premium accrued up to today, negative for who owes it.
+    pub accrued: f64,
 }
 
 /// What is solved for a rate: the value is `rest` + rate · `annuity`.
@@ -169,6 +184,7 @@ pub fn compile(product: &Product, context: &mut Context<'_>) -> Result<Trade, Fl
         Product::Swap(terms) => rates::swap(terms, context),
         Product::FxOption(terms) => exchange::fx_option(terms, context),
         Product::EquityOption(terms) => exchange::equity_option(terms, context),
+        Product::Cds(terms) => cds::cds(terms, context),
     }?;
     match trade.program.is_over() {
         true => Err(Flag::new("expired", "expired: nothing is left to be paid")),
@@ -176,6 +192,7 @@ pub fn compile(product: &Product, context: &mut Context<'_>) -> Result<Trade, Fl
     }
 }
 
+pub(crate) use cds::{RECOVERY, cds as compile_cds, standard_maturity};
 pub(crate) use leg::compile_leg;
 
 /// A number that terms bring.

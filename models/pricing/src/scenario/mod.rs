@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::date::Tenor;
 use crate::market::Market;
-use crate::snapshot::CurveKind;
 
 mod shifts;
 
@@ -333,11 +332,13 @@ pub fn between(id: &str, before: &Market, after: &Market) -> Scenario {
     let mut shifts = Vec::new();
     for (at, curve) in after.curves.iter().enumerate() {
         let Some(earlier) = before.curve(&curve.id) else { continue };
-        let change = |t: &f64| Point(*t, curve.zero(*t) - before.curves[earlier].zero(*t));
+        // As spreads are told, also where hazard rates move by more.
+        let weight = after.spread_weight(at);
+        let change = |t: &f64| Point(*t, (curve.zero(*t) - before.curves[earlier].zero(*t)) / weight);
         let (curves, points) = (vec![curve.id.clone()], curve.times().iter().map(change).collect());
-        shifts.push(match after.kinds[at] {
-            CurveKind::Spread => Shift::Spreads { curves, points },
-            _ => Shift::Rates { curves, points },
+        shifts.push(match after.kinds[at].is_spread() {
+            true => Shift::Spreads { curves, points },
+            false => Shift::Rates { curves, points },
         });
     }
     for quote in after.fx.quotes() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{MOST_SCENARIOS, Point, Scenario, Shift, ShiftType, shift_at};
 use crate::market::Market;
-use crate::snapshot::CurveKind;
 
 /// Shifts of a curve in all scenarios: at each time a row of them.
 #[derive(Debug, Clone)]
@@ -55,7 +54,7 @@ impl Shifts {
             }
         }
         for (curve, parts) in per_curve {
-            shifts.curves[curve] = Some(grid(&parts, count));
+            shifts.curves[curve] = Some(grid(&parts, count, market.spread_weight(curve)));
         }
         Ok(shifts)
     }
@@ -140,7 +139,7 @@ fn select(names: &[String], count: usize, name: impl Fn(usize) -> String) -> Res
 }
 
 fn select_curves(names: &[String], spread: bool, market: &Market) -> Result<Vec<usize>, String> {
-    let of_kind = |at: &usize| (market.kinds[*at] == CurveKind::Spread) == spread;
+    let of_kind = |at: &usize| market.kinds[*at].is_spread() == spread;
     if names.is_empty() {
         return Ok((0..market.curves.len()).filter(of_kind).collect());
     }
@@ -165,14 +164,14 @@ fn select_curves(names: &[String], spread: bool, market: &Market) -> Result<Vec<
 }
 
 /// One grid for all shifts of a curve: every time that one of them bends at.
-fn grid(parts: &[(usize, &[Point])], count: usize) -> Grid {
+fn grid(parts: &[(usize, &[Point])], count: usize, weight: f64) -> Grid {
     let mut times: Vec<f64> = parts.iter().flat_map(|(_, points)| points.iter().map(|p| p.0)).collect();
     times.sort_unstable_by(f64::total_cmp);
     times.dedup();
     let mut rows = vec![0.0; times.len() * count];
     for (s, points) in parts {
         for (row, t) in times.iter().enumerate() {
-            rows[row * count + s] += shift_at(points, *t);
+            rows[row * count + s] += weight * shift_at(points, *t);
         }
     }
     Grid { times, rows }

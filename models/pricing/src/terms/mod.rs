@@ -7,10 +7,12 @@ use serde_json::Value;
 use crate::date::{Date, Tenor};
 use crate::daycount::DayCount;
 
+mod cds;
 mod credit;
 mod options;
 mod rates;
 
+pub use cds::{CdsTerms, Protection};
 pub use credit::{BondTerms, ExerciseTerms, GivenFlow, LoanTerms, Prepayment};
 pub use options::{CallPut, EquityOptionTerms, FxOptionTerms};
 pub use rates::{FraTerms, LegKind, LegTerms, Side, SwapTerms};
@@ -39,6 +41,8 @@ pub enum Product {
     FxOption(FxOptionTerms),
     /// A European option on a share.
     EquityOption(EquityOptionTerms),
+    /// Protection against a default.
+    Cds(Box<CdsTerms>),
 }
 
 /// The names of products, as positions have them.
@@ -60,6 +64,7 @@ pub const PRODUCTS: &[&str] = &[
     "EQUITY_OPTION",
     "CALLABLE_BOND",
     "PUTABLE_BOND",
+    "CDS",
 ];
 
 impl Product {
@@ -85,6 +90,7 @@ impl Product {
             "SWAP" | "IRS" | "OIS" | "XCCY_SWAP" | "BASIS_SWAP" => Self::Swap(of(terms)?),
             "FX_OPTION" => Self::FxOption(of(terms)?),
             "EQUITY_OPTION" => Self::EquityOption(of(terms)?),
+            "CDS" | "CREDIT_DEFAULT_SWAP" => Self::Cds(Box::new(of(terms)?)),
             other => {
                 return Err(format!("unsupported product {other}; supported are {}", PRODUCTS.join(", ")));
             }

@@ -3,6 +3,7 @@
 //! `cargo test -p models-pricing --test golden -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod cds;
 mod loans;
 mod ore;
 mod quantlib;

@@ -117,8 +117,18 @@ fn callable(numbers: &mut Numbers, product: &str) -> Value {
 }
 
 fn trade(numbers: &mut Numbers, at: usize) -> (&'static str, Value) {
-    match at % 10 {
+    match at % 11 {
         8 => ("CALLABLE_BOND", callable(numbers, "CALLABLE_BOND")),
+        10 => {
+            let rolls = ["2027-06-20", "2028-12-20", "2030-12-20", "2033-06-20", "2035-12-20"];
+            (
+                "CDS",
+                json!({
+                "currency": "EUR", "notional": numbers.between(1e5, 1e7), "protection": numbers.of(&["buy", "sell"]),
+                "spread": numbers.between(0.001, 0.05), "maturity": numbers.of(&rolls), "credit_curve": "HAZARD",
+                "recovery": numbers.between(0.1, 0.7)}),
+            )
+        }
         9 => ("PUTABLE_BOND", callable(numbers, "PUTABLE_BOND")),
         0 => ("SWAP", swap(numbers, false)),
         1 => ("OIS", swap(numbers, true)),
@@ -185,13 +195,20 @@ fn random_portfolios_beside_quantlib() {
             "EUR-OIS": curve(&mut numbers, [0.02, -0.008, 0.05, 0.0][round]),
             "USD-OIS": curve(&mut numbers, 0.03), "EUR-EURIBOR-6M": curve(&mut numbers, 0.02)});
         let (eurusd, volatility) = (numbers.between(0.9, 1.3), numbers.between(0.05, 0.4));
-        let trades: Vec<Value> = (0..400)
+        let mut hazard = numbers.between(0.002, 0.03);
+        let mut hazards = curve(&mut numbers, 0.0);
+        for node in &mut hazards {
+            // Survival never rises.
+            hazard += numbers.between(0.0, 0.004);
+            node["value"] = json!(hazard);
+        }
+        let trades: Vec<Value> = (0..440)
             .map(|at| {
                 let (product, terms) = trade(&mut numbers, at);
                 json!({"position_id": format!("{product}-{at}"), "product_type": product, "terms": terms})
             })
             .collect();
-        let input = json!({"as_of": "2026-01-23", "curves": curves, "eurusd": eurusd, "volatility": volatility, "trades": trades});
+        let input = json!({"as_of": "2026-01-23", "curves": curves, "eurusd": eurusd, "volatility": volatility, "hazards": hazards, "trades": trades});
         let theirs = ask(&python, &input);
         version = theirs["version"].as_str().unwrap().to_owned();
         for ((id, measure), ours) in ours(&input) {
@@ -242,8 +259,9 @@ fn ours(input: &Value) -> BTreeMap<(String, String), f64> {
     let curve = |id: &str| json!({"curve_id": id, "currency": &id[..3], "nodes": input["curves"][id]});
     let mut euribor = curve("EUR-EURIBOR-6M");
     euribor["indices"] = json!(["EUR-EURIBOR-6M"]);
+    let hazard = json!({"curve_id": "HAZARD", "kind": "spread", "interpolation": "log_linear_df", "nodes": input["hazards"]});
     let market = json!({
-        "as_of": input["as_of"], "curves": [curve("EUR-OIS"), curve("USD-OIS"), euribor],
+        "as_of": input["as_of"], "curves": [curve("EUR-OIS"), curve("USD-OIS"), euribor, hazard],
         "fx_spots": [{"pair": "EURUSD", "spot": input["eurusd"]}],
         "volatilities": [{"underlying": "EURUSD", "nodes": [{"tenor": "1Y", "value": input["volatility"]}]}]});
     let market = Market::new(&serde_json::from_value(market).unwrap()).unwrap();

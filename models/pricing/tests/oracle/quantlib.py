@@ -155,8 +155,37 @@ def forward(terms):
     return {"PV": value, "PAR_RATE": data["eurusd"] * eur.discount(date) / usd.discount(date)}
 
 
+hazards = data["hazards"]
+
+
+def credit():
+    """Hazard rates between nodes, of survival that is told as continuous rates."""
+    dates = [today] + [day(node["date"]) for node in hazards]
+    totals = [0.0] + [node["value"] * a365.yearFraction(today, day(node["date"])) for node in hazards]
+    steps = [(totals[i] - totals[i - 1]) / a365.yearFraction(dates[i - 1], dates[i]) for i in range(1, len(dates))]
+    made = ql.HazardRateCurve(dates, steps[:1] + steps, a365)
+    made.enableExtrapolation()
+    return ql.DefaultProbabilityTermStructureHandle(made)
+
+
+def cds(terms):
+    kind = ql.Protection.Buyer if terms["protection"] == "buy" else ql.Protection.Seller
+    count, notional, spread = ql.Actual360(), terms["notional"], terms["spread"]
+    plan = ql.Schedule(
+        today, day(terms["maturity"]), ql.Period(3, ql.Months), ql.WeekendsOnly(), ql.Following, ql.Unadjusted,
+        ql.DateGeneration.CDS2015, False)
+    made = ql.CreditDefaultSwap(
+        kind, notional, spread, plan, ql.Following, count, True, True, today, ql.FaceValueClaim(),
+        ql.Actual360(True), False)
+    made.setPricingEngine(ql.MidPointCdsEngine(credit(), terms["recovery"], eur))
+    accrued = notional * count.yearFraction(plan[0], today + 1)
+    annuity = abs(made.couponLegNPV()) / spread - accrued
+    sign = -1.0 if terms["protection"] == "buy" else 1.0
+    return {"PV": made.NPV(), "PAR_RATE": abs(made.defaultLegNPV()) / annuity, "ACCRUED_INTEREST": sign * spread * accrued}
+
+
 pricers = {"SWAP": swap, "OIS": swap, "FIXED_BOND": fixed_bond, "FLOATING_RATE": floating_bond,
            "ZERO_BOND": zero_bond, "FX_OPTION": option, "FRA": fra, "FX_FWD": forward,
-           "CALLABLE_BOND": callable_bond, "PUTABLE_BOND": callable_bond}
+           "CALLABLE_BOND": callable_bond, "PUTABLE_BOND": callable_bond, "CDS": cds}
 answers = {trade["position_id"]: pricers[trade["product_type"]](trade["terms"]) for trade in data["trades"]}
 print(json.dumps({"version": ql.__version__, "values": answers}))

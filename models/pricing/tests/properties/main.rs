@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod callable;
+mod cds;
 mod faults;
 
 use models_pricing::book::Book;
@@ -67,7 +68,8 @@ fn trades() -> Value {
         {"position_id": "share", "product_type": "EQUITY_OPTION", "terms": {"underlying": "ACME", "amount": -50.0, "strike": 110.0, "option": "call", "expiry": "2028-06-21"}},
         {"position_id": "ois", "product_type": "OIS", "terms": {"legs": [
             {"type": "fixed", "side": "receive", "currency": "USD", "notional": 1e6, "start": "2026-01-27", "end": "2029-01-27", "rate": 0.03},
-            {"type": "overnight", "side": "pay", "notional": 1e6, "start": "2026-01-27", "end": "2029-01-27", "index": "USD-SOFR", "payment_lag": 2}]}}
+            {"type": "overnight", "side": "pay", "notional": 1e6, "start": "2026-01-27", "end": "2029-01-27", "index": "USD-SOFR", "payment_lag": 2}]}},
+        {"position_id": "cds", "product_type": "CDS", "terms": {"currency": "USD", "notional": 1e6, "protection": "buy", "spread": 0.01, "maturity": "2030-12-20", "credit_curve": "CREDIT"}}
     ])
 }
 
