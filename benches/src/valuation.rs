@@ -2,13 +2,12 @@
 //! positions, 1,000 scenarios, three measures. `cube`: what is asked of such a
 //! run over HTTP, beside DuckDB on the same Parquet objects.
 
-#[path = "../../tests/valuation/book.rs"]
-mod book;
 mod cube;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use daybook::valuation::sample as book;
 use serde_json::{Value, json};
 
 use crate::child::{Daybook, Ran};

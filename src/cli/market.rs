@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::exit;
 use super::output::Output;
 use crate::valuation::compose::Vendors;
-use crate::valuation::{Answer, Desk, Invalid, priced, read};
+use crate::valuation::{Answer, Desk, Invalid, priced, read, sample};
 
 #[derive(Args)]
 pub struct MarketArgs {
@@ -41,7 +41,15 @@ enum What {
         /// Only these vendors
         #[arg(long = "vendor", value_name = "NAME")]
         vendors: Vec<String>,
+        /// A snapshot's name
+        #[arg(long)]
+        name: Option<String>,
+        /// What nobody publishes: a file with more curves, volatilities, equities, discount_curves …
+        #[arg(long, value_name = "FILE")]
+        with: Option<PathBuf>,
     },
+    /// A market that has all that `daybook positions sample` needs
+    Sample,
     /// What changed from day to day, as a scenario set
     History {
         /// The last day
@@ -62,13 +70,23 @@ pub async fn run(args: MarketArgs, services: commands::Services, out: &mut Outpu
     match args.what {
         What::Record { files } => record(&desk, &files, out).await,
         What::List => list(&desk, out).await,
-        What::Compose { as_of, vendors } => {
+        What::Sample => {
+            out.line(&sample::market("SAMPLE").to_string())?;
+            Ok(exit::OK)
+        }
+        What::Compose { as_of, vendors, name, with } => {
             let portfolio = desk.portfolio().await?;
             let market = Vendors::new(&portfolio, &vendors).compose(as_of);
-            let Some(market) = market else {
+            let Some(mut market) = market else {
                 eprintln!("daybook: no snapshot is as old as {as_of}");
                 return Ok(exit::NOT_FOUND);
             };
+            if let Some(file) = with {
+                join(&mut market, read::json(&file)?);
+            }
+            if let Some(name) = name {
+                market["snapshot_id"] = name.into();
+            }
             priced::market(&market)?;
             out.line(&market.to_string())?;
             Ok(exit::OK)
@@ -80,6 +98,19 @@ pub async fn run(args: MarketArgs, services: commands::Services, out: &mut Outpu
             out.line(&set.to_string())?;
             Ok(exit::OK)
         }
+    }
+}
+
+/// Lists grow, maps are filled, all else is replaced.
+fn join(market: &mut Value, more: Value) {
+    match (market, more) {
+        (Value::Object(market), Value::Object(more)) => {
+            for (name, value) in more {
+                join(market.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(market), Value::Array(more)) => market.extend(more),
+        (market, more) => *market = more,
     }
 }
 

@@ -11,7 +11,9 @@ use serde_json::{Map, json};
 
 use super::exit;
 use super::output::Output;
-use crate::valuation::{Answer, Desk, Recorded, read};
+use crate::valuation::{Answer, Desk, Recorded, read, sample};
+
+const MOST_SAMPLES: usize = 1_000_000;
 
 #[derive(Args)]
 pub struct Positions {
@@ -23,6 +25,15 @@ pub struct Positions {
 
 #[derive(Subcommand)]
 enum What {
+    /// Positions of every product, drawn from a seed, as NDJSON: to try things with, on the
+    /// market of `daybook market sample`
+    Sample {
+        #[arg(long, default_value_t = 2_000)]
+        count: usize,
+        /// The same seed makes the same positions
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
     /// Open positions from JSON, NDJSON or CSV; each row is answered, and a file may be sent twice
     Open { file: PathBuf },
     /// Replace what positions hold: product, quantity and terms
@@ -62,6 +73,12 @@ fn tag(text: &str) -> Result<(String, String), String> {
 }
 
 pub async fn run(args: Positions, services: commands::Services, out: &mut Output) -> Result<u8> {
+    if let What::Sample { count, seed } = args.what {
+        for position in sample::positions(seed, count.min(MOST_SAMPLES)) {
+            out.line(&position.to_string())?;
+        }
+        return Ok(exit::OK);
+    }
     let tenant = TenantId::new(&args.tenant).context("--tenant")?;
     let desk = Desk { services, tenant, actor: super::actor() };
     match args.what {
@@ -80,6 +97,7 @@ pub async fn run(args: Positions, services: commands::Services, out: &mut Output
             each(&desk, vec![(id, Command::Tag { tags })], out).await
         }
         What::List { books } => list(&desk, &books, out).await,
+        What::Sample { .. } => Ok(exit::OK),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod priced;
 pub mod published;
 pub mod read;
 mod record;
+pub mod sample;
 
 pub use runs::compose;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::runs::{request, shown, valued};
+use super::runs::{Worker, request, shown, until, valued};
 use super::{bed, lines, write};
 
 fn objects(folder: &Path) -> Vec<PathBuf> {
@@ -64,6 +64,50 @@ fn an_object_that_was_changed_is_not_shown() {
     assert_eq!(lines(&cli, &["runs", "summary", "R"])[0]["complete"], true);
     std::fs::remove_file(&object).unwrap();
     assert!(cli.refused(&["runs", "summary", "R"], 1).contains("missing"));
+}
+
+/// A worker is killed as soon as it has claimed once more, wherever it then is:
+/// pricing, writing its object, reporting, or sealing the run.
+#[test]
+fn killed_after_every_claim_a_run_still_comes_to_the_same() {
+    let Some((folder, cli)) = bed() else { return };
+    let settings = [("WORKER_LEASE_SECONDS", "1"), ("RUN_TASK_MAX_ATTEMPTS", "100")];
+    let cli = daybook_tests::cli::Cli::new(folder.path(), &settings).unwrap_or(cli);
+    valued(&cli, folder.path(), 40);
+    let mut few = request("GOOD");
+    few["execution"] = json!({"hash_mod": 1});
+    let file = write(folder.path(), "good.json", &few);
+    let good = lines(&cli, &["runs", "start", &file, "--work"]).pop().unwrap();
+    few["run_id"] = json!("KILLED");
+    let file = write(folder.path(), "killed.json", &few);
+    lines(&cli, &["runs", "start", &file]);
+    let over = |seen: &serde_json::Value| seen["status"] == "COMPLETED";
+    let (mut claims, mut kills) = (0, 0);
+    while kills < 8 {
+        let worker = Worker::start(&cli);
+        let seen = until(&cli, "KILLED", |seen| seen["claims"].as_u64() > Some(claims) || over(seen));
+        worker.signal("-KILL");
+        if over(&seen) {
+            break;
+        }
+        (claims, kills) = (seen["claims"].as_u64().unwrap(), kills + 1);
+    }
+    assert!(kills > 0);
+    cli.output(&["worker", "--until-idle"]);
+    let seen = shown(&cli, "KILLED");
+    assert_eq!((&seen["status"], &seen["sha256"]), (&json!("COMPLETED"), &good["sha256"]), "{seen}");
+    assert_eq!((&seen["rows"], &seen["tasks"]), (&good["rows"], &good["tasks"]));
+}
+
+#[test]
+fn a_run_over_its_quota_is_refused_with_its_size() {
+    let Some((folder, cli)) = bed() else { return };
+    valued(&cli, folder.path(), 15);
+    let file = write(folder.path(), "run.json", &request("R"));
+    let small = daybook_tests::cli::Cli::new(folder.path(), &[("DAYBOOK_RUNS_MAX_CELLS", "100")]);
+    let said = small.unwrap().refused(&["runs", "start", &file], 2);
+    assert!(said.contains("cells of 18 positions; at most 100 are allowed"), "{said}");
+    cli.refused(&["runs", "show", "R"], 3);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Valuation through the binary: `daybook price`, `positions`, `market`, `runs`, the
 //! importers of published market data, workers and HTTP.
 
-mod book;
 mod faults;
 mod files;
 mod http;
@@ -13,6 +12,7 @@ mod whole;
 
 use std::path::Path;
 
+use daybook::valuation::sample as book;
 use daybook_tests::cli::Cli;
 use serde_json::{Value, json};
 

@@ -1,6 +1,8 @@
 //! Another pricing model: runs priced again beside what readers get, compared,
 //! promoted and rolled back.
 
+use std::collections::BTreeMap;
+
 use daybook_tests::cli::Cli;
 use daybook_tests::server::KEY;
 use reqwest::{Client, Response, StatusCode};
@@ -326,6 +328,56 @@ async fn slices_are_arrow_and_parquet_too() {
     assert!(next.is_some() && first.len() < arrow.len());
     let (status, said) = bed.get(&format!("{path}&format=xml")).await;
     assert_eq!((status, &said["errors"][0]["parameter"]), (StatusCode::BAD_REQUEST, &json!("format")));
+    bed.server.stop().unwrap();
+}
+
+#[tokio::test]
+async fn every_answer_of_results_has_rows() {
+    let Some(bed) = served().await else { return };
+    let text = async |path: &str| {
+        let url = format!("{}/v1/results/A/{path}", bed.server.url);
+        let answer = Client::new().get(url).header("X-API-Key", KEY).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.bytes().await.unwrap()
+    };
+    let csv = async |path: &str| {
+        let bytes = text(&format!("{path}format=csv")).await;
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        let of = |row: csv::StringRecord| header.iter().cloned().zip(row.iter().map(str::to_owned)).collect();
+        reader.records().map(|row| of(row.unwrap())).collect::<Vec<BTreeMap<String, String>>>()
+    };
+    // JSON's numbers are read to the last bit but one.
+    let same = |row: &BTreeMap<String, String>, name: &str, told: &Value| {
+        let (ours, told) = (row[name].parse::<f64>().unwrap(), told.as_f64().unwrap());
+        assert!((ours - told).abs() <= 1e-12 * told.abs(), "{name}: {ours} for {told}");
+    };
+    let (_, summary) = bed.get("/v1/results/A/summary").await;
+    let rows = csv("summary?").await;
+    assert_eq!((&rows[0]["row"], &rows[0]["currency"]), (&"total".to_owned(), &"USD".to_owned()));
+    same(&rows[0], "pv", &summary["pv_sum"]);
+    let products = rows.iter().filter(|row| row["row"] == "product").count();
+    assert_eq!(products, summary["pv_by_product"].as_object().unwrap().len());
+    let (_, risk) = bed.get("/v1/results/A/risk?by=book&level=0.9").await;
+    let rows = csv("risk?by=book&level=0.9&").await;
+    assert_eq!(rows.len(), 1 + risk["groups"].as_array().unwrap().len());
+    assert_eq!(rows[0]["of"], "total");
+    same(&rows[0], "var", &risk["total"][0]["var"]);
+    assert_eq!(rows[1]["by.book"], risk["groups"][0]["by"]["book"].as_str().unwrap());
+    let (_, explained) = bed.get("/v1/results/A/explain?position=P-000010").await;
+    let rows = csv("explain?position=P-000010&").await;
+    let flows = explained["cashflows"].as_array().unwrap();
+    assert!(!flows.is_empty() && rows.len() == flows.len());
+    same(&rows[0], "pv", &flows[0]["pv"]);
+    let (_, compared) = bed.get("/v1/results/A/compare?other=A").await;
+    let rows = csv("compare?other=A&").await;
+    assert_eq!(rows.len(), compared["by_position"].as_array().unwrap().len());
+    for path in ["summary?", "risk?by=book&", "explain?position=P-000010&", "compare?other=A&"] {
+        assert_eq!(&text(&format!("{path}format=parquet")).await[..4], b"PAR1", "{path}");
+        assert_eq!(&text(&format!("{path}format=arrow")).await[..4], &[0xFF; 4][..], "{path}");
+        let (status, said) = bed.get(&format!("/v1/results/A/{path}format=xml")).await;
+        assert_eq!((status, &said["errors"][0]["parameter"]), (StatusCode::BAD_REQUEST, &json!("format")));
+    }
     bed.server.stop().unwrap();
 }
 

@@ -25,7 +25,7 @@ fn market(cli: &Cli) -> Value {
     let curve =
         |id: &str| made["curves"].as_array().unwrap().iter().find(|c| c["curve_id"] == id).unwrap().clone();
     let curves = market["curves"].as_array_mut().unwrap();
-    curves.extend([curve("USD-3M"), curve("LOAN-SPREAD")]);
+    curves.extend([curve("USD-3M"), curve("LOAN-SPREAD"), curve("ACME-CDS")]);
     market["discount_curves"] = json!({"USD": "USD-ZERO"});
     for name in ["volatilities", "equities"] {
         market[name] = made[name].clone();

@@ -1,4 +1,4 @@
-//! A market and portfolios of every product, drawn from a seed: the same seed
+//! A market and portfolios of every product, to try things with: the same seed
 //! makes the same positions.
 
 use serde_json::{Value, json};
@@ -44,10 +44,14 @@ pub fn market(name: &str) -> Value {
     projection["indices"] = json!(["USD-LIBOR-3M"]);
     let mut spread = zero("LOAN-SPREAD", 0.02);
     spread["kind"] = json!("spread");
+    let mut credit = zero("ACME-CDS", 0.008);
+    (credit["kind"], credit["currency"]) = (json!("credit"), json!("USD"));
+    credit["nodes"] = json!([{"tenor": "1Y", "value": 0.006}, {"tenor": "3Y", "value": 0.008},
+                             {"tenor": "5Y", "value": 0.01}, {"tenor": "10Y", "value": 0.013}]);
     let volatility = |of: &str| json!({"underlying": of, "nodes": [{"tenor": "1Y", "value": 0.1}, {"tenor": "5Y", "value": 0.12}]});
     json!({
         "snapshot_id": name, "as_of_time": "2026-01-23T17:00:00Z", "vendor": "DEMO",
-        "curves": [zero("USD-OIS", 0.04), zero("EUR-OIS", 0.02), projection, spread],
+        "curves": [zero("USD-OIS", 0.04), zero("EUR-OIS", 0.02), projection, spread, credit],
         "fx_spots": [{"pair": "EURUSD", "spot": 1.09}],
         "volatilities": [volatility("EURUSD"), volatility("ACME")],
         "equities": [{"underlying": "ACME", "currency": "USD", "spot": 101.5, "dividend_yield": 0.02}]})
@@ -74,7 +78,7 @@ fn trade(numbers: &mut Numbers, at: usize) -> (&'static str, Value) {
         json!({"currency": currency, "face": notional, "coupon": coupon, "start": "2025-06-15",
                "maturity": later, "frequency": "6M", "day_count": "30/360"})
     };
-    match at % 17 {
+    match at % 18 {
         0 => ("CASH", json!({"currency": numbers.of(&["USD", "EUR"]), "amount": notional})),
         1 => (
             "DEPOSIT",
@@ -108,7 +112,7 @@ fn trade(numbers: &mut Numbers, at: usize) -> (&'static str, Value) {
         ),
         10..=12 => swap(numbers, at, notional, &date),
         15 | 16 => {
-            let (product, right, price) = if at % 17 == 15 {
+            let (product, right, price) = if at % 18 == 15 {
                 ("CALLABLE_BOND", "calls", 101.0)
             } else {
                 ("PUTABLE_BOND", "puts", 95.0)
@@ -117,6 +121,11 @@ fn trade(numbers: &mut Numbers, at: usize) -> (&'static str, Value) {
             terms[right] = json!([{"date": "2026-12-15", "price": price}]);
             (product, terms)
         }
+        17 => (
+            "CDS",
+            json!({"currency": "USD", "notional": notional, "protection": numbers.of(&["buy", "sell"]),
+                   "spread": 0.01, "maturity": format!("{}-12-20", year.min(2034)), "credit_curve": "ACME-CDS"}),
+        ),
         13 => (
             "FX_OPTION",
             json!({"pair": "EURUSD", "amount": notional, "strike": numbers.between(0.9, 1.3), "option": numbers.of(&["call", "put"]), "expiry": date}),
@@ -132,12 +141,14 @@ fn swap(numbers: &mut Numbers, at: usize, notional: f64, end: &str) -> (&'static
     let leg = |kind: &str, side: &str, currency: &str, more: Value| {
         let mut leg = json!({"type": kind, "side": side, "currency": currency, "notional": notional,
                              "start": "2026-02-02", "end": end, "calendar": "US"});
-        leg.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        if let (Value::Object(leg), Value::Object(more)) = (&mut leg, more) {
+            leg.extend(more);
+        }
         leg
     };
     let rate = numbers.between(0.02, 0.05);
     let fixed = json!({"frequency": "6M", "day_count": "30/360", "rate": rate});
-    match at % 17 {
+    match at % 18 {
         10 => (
             "SWAP",
             json!({"legs": [leg("fixed", "pay", "USD", fixed), leg("ibor", "receive", "USD", json!({"index": "USD-LIBOR-3M"}))]}),
