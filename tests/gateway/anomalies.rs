@@ -1,8 +1,6 @@
 //! Anomaly windows through a whole server: from the rule over the points to the
 //! window, its picture and what people say about it.
 
-use std::time::{Duration, Instant};
-
 use daybook_tests::data;
 use daybook_tests::server::{KEY, Server, binary};
 use daybook_tests::skip;
@@ -10,6 +8,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use super::bed::{Bed, admin, answer};
+use super::sink::until;
 
 const BATCH: usize = 500;
 /// As fast as it goes.
@@ -73,18 +72,17 @@ async fn send(server: &Server, key: &str, events: &[Value]) {
 /// the position of the match that says so.
 async fn settled(server: &Server, key: &str, mark: &str) -> u64 {
     send(server, key, &[event(mark, "done", "2026-01-01T00:00:00Z", &json!({}))]).await;
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while Instant::now() < deadline {
+    until(|| async {
         let matches = server.get("/v1/rules/done/matches", 0).await.unwrap();
         for found in matches["matches"].as_array().unwrap() {
             let signal = server.get(&format!("/v1/signals/{}", found["signal"]), 0).await.unwrap();
             if signal["event"]["id"] == mark {
-                return found["position"].as_u64().unwrap();
+                return found["position"].as_u64();
             }
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{mark} was not looked at");
+        None
+    })
+    .await
 }
 
 /// All windows without what the positions of another log make of them.
@@ -268,8 +266,8 @@ async fn changes_are_told_as_they_are_recorded_and_again_on_request() {
 async fn told(stream: &mut reqwest::Response, count: usize) -> Vec<(String, Value)> {
     let (mut text, mut messages) = (String::new(), Vec::new());
     while messages.len() < count {
-        let chunk = tokio::time::timeout(Duration::from_secs(30), stream.chunk()).await.unwrap();
-        let chunk = chunk.unwrap().expect("the stream goes on");
+        // A stream that tells nothing is ended by the test runner.
+        let chunk = stream.chunk().await.unwrap().expect("the stream goes on");
         text.push_str(std::str::from_utf8(&chunk).unwrap());
         while let Some((message, rest)) = text.split_once("\n\n") {
             let line = |name: &str| message.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);

@@ -171,16 +171,17 @@ async fn a_compressed_batch_is_read_and_a_bomb_is_not() {
 
 #[tokio::test]
 async fn an_app_that_sends_too_much_waits() {
-    let limits = [("DAYBOOK_GATEWAY_RATE_PER_SECOND", "1"), ("DAYBOOK_GATEWAY_RATE_BURST", "5")];
+    // As many again are due only after a quarter of an hour.
+    let limits = [("DAYBOOK_GATEWAY_RATE_PER_SECOND", "1"), ("DAYBOOK_GATEWAY_RATE_BURST", "900")];
     let Some(bed) = Bed::new(&limits).await else { return };
     let batch = |from: usize, to: usize| {
         json!((from..to).map(|n| order(&n.to_string())).collect::<Vec<_>>()).to_string()
     };
-    assert_eq!(bed.send("/v1/events/batch", BATCH, batch(0, 4)).await.0, StatusCode::OK);
-    let (status, problem) = bed.send("/v1/events/batch", BATCH, batch(4, 8)).await;
+    assert_eq!(bed.send("/v1/events/batch", BATCH, batch(0, 900)).await.0, StatusCode::OK);
+    let (status, problem) = bed.send("/v1/events/batch", BATCH, batch(900, 1_800)).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{problem}");
-    let (status, problem) = bed.send("/v1/events/batch", BATCH, batch(0, 6)).await;
-    assert_eq!((status, &problem["limit_events"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!(5)));
+    let (status, problem) = bed.send("/v1/events/batch", BATCH, batch(0, 901)).await;
+    assert_eq!((status, &problem["limit_events"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!(900)));
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! Rules through a whole server: from the signal to the match.
 
-use std::time::{Duration, Instant};
-
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use super::bed::{Answer, Bed, admin, answer};
+use super::sink::until;
 
 fn order(id: &str, cents: u64) -> Value {
     json!({"appId": "shop", "idempotencyKey": id, "purchaseComplete": {"orderId": id, "totalCents": cents}})
@@ -25,14 +24,12 @@ impl Bed {
 
     /// The rule once it has matched so often.
     async fn matched(&self, rule: &str, count: u64) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let rule = self.get(&format!("/v1/rules/{rule}"), 0).await;
-            if rule["matches"].as_u64() >= Some(count) || Instant::now() > deadline {
-                return rule;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let path = format!("/v1/rules/{rule}");
+        until(|| async {
+            let rule = self.get(&path, 0).await;
+            (rule["matches"].as_u64() >= Some(count)).then_some(rule)
+        })
+        .await
     }
 }
 

@@ -35,6 +35,8 @@ impl Received {
 #[derive(Clone)]
 pub enum Answer {
     Status(u16),
+    /// So many requests with this status, those after them with 204.
+    First(usize, u16),
     /// With a header.
     With(u16, &'static str, String),
     /// So many bytes.
@@ -83,11 +85,18 @@ async fn receive(
 ) -> Response<Body> {
     let echo = format!("{headers:?} {body}");
     let received = Received { path: path.clone(), headers, body, at: Instant::now() };
-    sink.received.lock().unwrap().push(received);
+    let before = {
+        let mut all = sink.received.lock().unwrap();
+        all.push(received);
+        all.iter().filter(|r| r.path == path).count() - 1
+    };
     let answer = sink.answers.lock().unwrap().get(&path).cloned().unwrap_or(Answer::Status(204));
     let plain = |status: u16| Response::builder().status(StatusCode::from_u16(status).unwrap());
     match answer {
         Answer::Status(status) => plain(status).body(Body::empty()).unwrap(),
+        Answer::First(count, status) => {
+            plain(if before < count { status } else { 204 }).body(Body::empty()).unwrap()
+        }
         Answer::With(status, name, value) => plain(status).header(name, value).body(Body::empty()).unwrap(),
         Answer::Echo => plain(200).body(Body::from(echo)).unwrap(),
         Answer::Bytes(count) => {
@@ -98,9 +107,12 @@ async fn receive(
     }
 }
 
+/// Longer than anything takes on a machine that has other work to do.
+const PATIENCE: Duration = Duration::from_secs(200);
+
 /// What `look` finds, asked again until it finds something.
 pub async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + Duration::from_secs(40);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look().await {
             return found;

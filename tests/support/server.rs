@@ -126,7 +126,9 @@ impl Server {
         let request = reqwest::Client::new()
             .get(format!("{}{path}", self.url))
             .header("X-API-Key", KEY)
-            .header("Daybook-At-Least", position.to_string());
+            .header("Daybook-At-Least", position.to_string())
+            // A busy machine may take longer than clients usually wait.
+            .header("Prefer", "wait=60");
         answer(request).await.with_context(|| format!("GET {path}"))
     }
 }
