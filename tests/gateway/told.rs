@@ -93,8 +93,12 @@ async fn a_series_that_falls_silent_is_told_of_and_kept_through_a_kill() {
     until(|| async { of_first().nth(1) }).await;
     bed.deliveries("ops", |all| all.len() >= 2 && all.iter().all(|d| d["status"] == "delivered")).await;
     assert_eq!(of_first().map(|r| change(&r)).collect::<Vec<_>>(), ["opened", "closed"]);
-    let seen = bed.get("/v1/anomalies?rule=down&status=closed", 0).await;
-    assert!(seen["windows"].as_array().unwrap().iter().any(|w| w["id"] == window(&all[0])), "{seen}");
+    until(|| async {
+        let seen = bed.get("/v1/anomalies?rule=down&status=closed", 0).await;
+        let closed = seen["windows"].as_array().unwrap().iter().any(|w| w["id"] == window(&all[0]));
+        closed.then_some(())
+    })
+    .await;
     let verdict = bed.verified(SETTINGS);
     assert_eq!(verdict["problems"], 0, "{verdict}");
 }
