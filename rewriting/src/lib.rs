@@ -23,5 +23,5 @@ pub mod vectors;
 pub mod work;
 
 pub use follow::Rewriter;
-pub use routes::{Rewriting, openapi, reads, router};
+pub use routes::{Rewriting, openapi, reads, reads_openapi, router};
 pub use sending::Sender;

@@ -89,17 +89,23 @@ pub fn reads(rewriting: Rewriting) -> Router {
         .with_state(rewriting)
 }
 
-/// Their part of the API document.
+/// The part of [`router`] of the API document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Doc::openapi()
 }
 
+/// That of [`reads`].
+pub fn reads_openapi() -> utoipa::openapi::OpenApi {
+    Reads::openapi()
+}
+
 #[derive(OpenApi)]
-#[openapi(
-    paths(request, one, vectors::embed, vectors::embeddings, vectors::similarity),
-    components(schemas(Formality, Vocabulary))
-)]
+#[openapi(paths(request, vectors::embed), components(schemas(Formality, Vocabulary)))]
 struct Doc;
+
+#[derive(OpenApi)]
+#[openapi(paths(one, vectors::embeddings, vectors::similarity), components(schemas(Formality, Vocabulary)))]
+struct Reads;
 
 pub(crate) fn unread(error: ReadError) -> Problem {
     match error {

@@ -1,6 +1,6 @@
 //! Checking history without trusting who kept it: everything is computed again
 //! from the events and compared with what was signed.
 
-mod tiles;
+pub mod tiles;
 pub mod verify;
 pub mod watch;

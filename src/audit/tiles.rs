@@ -1,15 +1,52 @@
 //! Tiles that lie beside the events, compared with those that the events make.
 
 use anyhow::{Result, bail};
+use async_trait::async_trait;
 use bytes::Bytes;
 use domain::tree::{Hash, Node, TILE_HEIGHT, TILE_LEVELS, TILE_WIDTH, hashes_at, leaf_hash};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use proofs::{TileError, TilePath, Tiles, encode_entries};
+use infra_archive::ArchiveStore;
+use proofs::{Checkpoint, TileError, TilePath, Tiles, encode_entries};
 
 use super::verify::Finding;
 
 /// Tiles that are read at once: an object store takes its time for each.
 const AT_ONCE: usize = 32;
+
+/// The tiles of an archive as they lay there when its tree had this size, though
+/// it goes on to be sealed: what was an unfinished tile begins a wider one then.
+pub struct AsOf<'a> {
+    pub store: &'a ArchiveStore,
+    pub size: u64,
+}
+
+impl AsOf<'_> {
+    /// The beginning of the tile that has taken this one's place.
+    async fn beginning(&self, path: TilePath) -> Result<Bytes, TileError> {
+        let unavailable = |e: domain::ports::archive::ArchiveError| TileError::Unavailable(e.to_string());
+        let manifest = self.store.manifest().await.map_err(unavailable)?;
+        let note = manifest.and_then(|manifest| manifest.checkpoint).unwrap_or_default();
+        let size = Checkpoint::peek(note.as_bytes()).map_or(0, |checkpoint| checkpoint.size);
+        if size <= self.size {
+            return Err(TileError::Missing(path));
+        }
+        let level = path.level().unwrap_or(0);
+        let width = (hashes_at(size, level) - path.index() * TILE_WIDTH).min(TILE_WIDTH);
+        let tile = self.store.tile(path.partial(width as u16)).await?;
+        let kept = tile.len() / width as usize * usize::from(path.width());
+        Ok(tile.slice(..kept))
+    }
+}
+
+#[async_trait]
+impl Tiles for AsOf<'_> {
+    async fn tile(&self, path: TilePath) -> Result<Bytes, TileError> {
+        match self.store.tile(path).await {
+            Err(TileError::Missing(_)) if u64::from(path.width()) < TILE_WIDTH => self.beginning(path).await,
+            found => found,
+        }
+    }
+}
 
 pub struct TileCheck<'a> {
     tiles: &'a dyn Tiles,

@@ -82,7 +82,11 @@ pub async fn run(args: MarketArgs, services: commands::Services, out: &mut Outpu
                 return Ok(exit::NOT_FOUND);
             };
             if let Some(file) = with {
-                join(&mut market, read::json(&file)?);
+                let more: Value = read::json(&file)?;
+                if !more.is_object() {
+                    return Err(Invalid(format!("{}: must be an object", file.display())).into());
+                }
+                join(&mut market, more);
             }
             if let Some(name) = name {
                 market["snapshot_id"] = name.into();

@@ -54,7 +54,7 @@ pub fn router(
     if config.roles.has(Role::Commands) {
         let commanded = commanded(config, subjects, (&ring, &state.rows))?;
         routes.api = routes.api.merge(commanded).merge(rewriting::router(rewriting.clone()));
-        parts.extend([commands::openapi(), racing::openapi()]);
+        parts.extend([commands::openapi(), racing::openapi(), rewriting::openapi()]);
     }
     if config.roles.has(Role::ReadApi) {
         // Auditors are told what is recorded, with personal data sealed.
@@ -62,7 +62,8 @@ pub fn router(
         let auditing = ::audit::router(history).merge(tlog::router(tree.clone()));
         routes.api = routes.api.merge(read_api::router(state)).merge(auditing);
         routes.api = routes.api.merge(rewriting::reads(rewriting));
-        parts.extend([read_api::openapi(), ::audit::openapi(), tlog::openapi()]);
+        let read = [read_api::openapi(), ::audit::openapi(), tlog::openapi(), rewriting::reads_openapi()];
+        parts.extend(read);
         if config.audit.public {
             parts.push(tlog::public_openapi());
         }
@@ -70,9 +71,6 @@ pub fn router(
     if config.roles.has(Role::Commands) {
         routes.api = routes.api.merge(replays::routes::router(engine));
         parts.push(<replays::routes::Doc as utoipa::OpenApi>::openapi());
-    }
-    if !parts.is_empty() {
-        parts.push(rewriting::openapi());
     }
     if let Some(mut desk) = desk {
         desk.stop = stop;

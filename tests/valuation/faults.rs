@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::runs::{Worker, request, shown, until, valued};
+use super::runs::{Worker, held, request, shown, until, valued};
 use super::{bed, lines, write};
 
 fn objects(folder: &Path) -> Vec<PathBuf> {
@@ -78,23 +78,28 @@ fn killed_after_every_claim_a_run_still_comes_to_the_same() {
     few["execution"] = json!({"hash_mod": 1});
     let file = write(folder.path(), "good.json", &few);
     let good = lines(&cli, &["runs", "start", &file, "--work"]).pop().unwrap();
-    few["run_id"] = json!("KILLED");
-    let file = write(folder.path(), "killed.json", &few);
-    lines(&cli, &["runs", "start", &file]);
+    let start = |run: &str| {
+        let mut few = few.clone();
+        few["run_id"] = json!(run);
+        let file = write(folder.path(), "killed.json", &few);
+        lines(&cli, &["runs", "start", &file]);
+    };
+    // Killed once for sure, and then as often as there is something to claim.
+    let (killed, worker) = held(&cli, "KILLED", start);
+    worker.signal("-KILL");
     let over = |seen: &serde_json::Value| seen["status"] == "COMPLETED";
-    let (mut claims, mut kills) = (0, 0);
-    while kills < 8 {
+    let mut claims = shown(&cli, &killed)["claims"].as_u64().unwrap();
+    for _ in 0..8 {
         let worker = Worker::start(&cli);
-        let seen = until(&cli, "KILLED", |seen| seen["claims"].as_u64() > Some(claims) || over(seen));
+        let seen = until(&cli, &killed, |seen| seen["claims"].as_u64() > Some(claims) || over(seen));
         worker.signal("-KILL");
         if over(&seen) {
             break;
         }
-        (claims, kills) = (seen["claims"].as_u64().unwrap(), kills + 1);
+        claims = seen["claims"].as_u64().unwrap();
     }
-    assert!(kills > 0);
     cli.output(&["worker", "--until-idle"]);
-    let seen = shown(&cli, "KILLED");
+    let seen = shown(&cli, &killed);
     assert_eq!((&seen["status"], &seen["sha256"]), (&json!("COMPLETED"), &good["sha256"]), "{seen}");
     assert_eq!((&seen["rows"], &seen["tasks"]), (&good["rows"], &good["tasks"]));
 }

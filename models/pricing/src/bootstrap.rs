@@ -77,7 +77,7 @@ pub fn build(market: &Market, spec: &CurveSpec) -> Result<Curve, String> {
     solve(&mut market, own, &slots, &quotes)?;
     if credit {
         let curve = &market.curves[own];
-        let falls = |pair: &[f64]| curve.ln_df(pair[1]) > curve.ln_df(pair[0]);
+        let falls = |pair: &[f64]| curve.ln_df(pair[1]).total_cmp(&curve.ln_df(pair[0])).is_gt();
         if let Some(pair) = curve.times().windows(2).find(|pair| falls(pair)) {
             return Err(format!(
                 "its spreads fall so steeply that survival rises after {:.2} years",
@@ -93,13 +93,19 @@ fn errors(market: &Market, slots: &Slots, quotes: &[Quote]) -> Vec<f64> {
     quotes.iter().map(|quote| quote.par(&dfs) - quote.rate).collect()
 }
 
+/// Infinite if any of them is no number.
+fn largest(errors: &[f64]) -> f64 {
+    let size = |e: &f64| if e.is_nan() { f64::INFINITY } else { e.abs() };
+    errors.iter().map(size).fold(0.0, f64::max)
+}
+
 fn solve(market: &mut Market, own: usize, slots: &Slots, quotes: &[Quote]) -> Result<(), String> {
     const STEP: f64 = 1e-6;
     let n = quotes.len();
     let mut zeros = market.curves[own].zeros().to_vec();
     for _ in 0..50 {
         let error = errors(market, slots, quotes);
-        let worst = error.iter().fold(0.0_f64, |worst, e| worst.max(e.abs()));
+        let worst = largest(&error);
         if !worst.is_finite() {
             break;
         }
@@ -123,7 +129,7 @@ fn solve(market: &mut Market, own: usize, slots: &Slots, quotes: &[Quote]) -> Re
         }
         market.curves[own].set_zeros(&zeros);
     }
-    let worst = errors(market, slots, quotes).into_iter().fold(0.0_f64, |worst, e| worst.max(e.abs()));
+    let worst = largest(&errors(market, slots, quotes));
     // Rounding of long annuities may be above the aim, never above the promise.
     if worst < 1e-10 { Ok(()) } else { Err(format!("its quotes are missed by {worst:e}")) }
 }

@@ -115,15 +115,18 @@ impl Market {
         let mut reasons = Vec::new();
         let mut market = Self::empty(snapshot, model, &mut reasons);
         let bootstrapped = |spec: &&CurveSpec| matches!(kind_of(spec), CurveKind::Par | CurveKind::Credit);
-        let (mut par, plain): (Vec<&CurveSpec>, Vec<_>) = snapshot.curves.iter().partition(bootstrapped);
-        par.sort_by_key(|spec| kind_of(spec) == CurveKind::Credit);
+        let (quoted, plain): (Vec<&CurveSpec>, Vec<_>) = snapshot.curves.iter().partition(bootstrapped);
+        let (credit, par): (Vec<_>, Vec<_>) =
+            quoted.into_iter().partition(|spec| kind_of(spec) == CurveKind::Credit);
         for spec in plain {
             match market.plain_curve(spec) {
                 Ok(curve) => market.add(spec, curve, &mut reasons),
                 Err(reason) => reasons.push(reason),
             }
         }
+        // Which curve discounts a currency is known once all of its curves are there.
         market.bootstrap(par, &mut reasons);
+        market.bootstrap(credit, &mut reasons);
         for (currency, curve) in &snapshot.discount_curves {
             if market.curve(curve).is_none() {
                 reasons.push(format!("the discount curve {curve} of {currency} is not there"));

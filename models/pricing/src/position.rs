@@ -12,7 +12,7 @@ pub struct Position {
     pub position_id: String,
     /// Where it is held: a path such as `DESK/BOOK`.
     pub book: String,
-    /// One of [`crate::terms::PRODUCTS`].
+    /// As [`crate::terms::Product`] reads it: `SWAP`, `CDS`, …
     pub product_type: String,
     /// How many; negative if short.
     pub quantity: f64,

@@ -261,19 +261,25 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
 }
 
-/// So many characters without a letter end a sentence: what looks for the
-/// letter after a mark looks again from each of them.
+/// So many characters after a full stop without a letter end a sentence: what
+/// looks for that letter looks again from each of them.
 const MOST_MARKS: usize = 64;
 
 /// The line in parts that have no longer runs of characters without a letter.
 fn each_bounded<'a>(line: &'a str, mut visit: impl FnMut(usize, &'a str)) {
-    let (mut start, mut run) = (0, 0);
+    let (mut start, mut run, mut after_stop) = (0, 0, false);
     for (at, c) in line.char_indices() {
-        let letter = c.is_alphabetic() && !unicode_normalization::char::is_combining_mark(c);
-        run = if letter { 0 } else { run + 1 };
+        // Halfwidth voicing marks are letters that sentences go on after.
+        let mark = unicode_normalization::char::is_combining_mark(c) || matches!(c, '\u{ff9e}' | '\u{ff9f}');
+        if c.is_alphabetic() && !mark {
+            (run, after_stop) = (0, false);
+            continue;
+        }
+        after_stop |= matches!(c, '.' | '\u{2024}' | '\u{fe52}' | '\u{ff0e}');
+        run += usize::from(after_stop);
         if run > MOST_MARKS {
             visit(start, &line[start..at]);
-            (start, run) = (at, 0);
+            (start, run, after_stop) = (at, 0, false);
         }
     }
     visit(start, &line[start..]);
@@ -324,10 +330,16 @@ mod tests {
     /// Looking ahead from each of them would take hours.
     #[test]
     fn a_million_closing_brackets_are_read_once() {
-        for (text, most) in [("a.", ')'), ("é.", ')'), ("é.", '）'), ("é.", '\u{301}')].map(|(head, c)| {
-            (format!("{head}{}", c.to_string().repeat(1_000_000)), 1 + 1_000_000 / MOST_MARKS)
-        }) {
+        for (text, most) in [("a.", ")"), ("é.", ")"), ("é.", "）"), ("é.", "\u{301}"), ("é.", ")\u{ff9e}")]
+            .map(|(head, c)| (format!("{head}{}", c.repeat(1_000_000)), 1 + 2_000_000 / MOST_MARKS))
+        {
             assert!(places(&text).len() <= most);
         }
+    }
+
+    #[test]
+    fn numbers_without_a_full_stop_are_one_sentence() {
+        let text = format!("In é there were {}houses in the town.", "12 ".repeat(40));
+        assert_eq!(places(&text).len(), 1);
     }
 }

@@ -114,6 +114,8 @@ pub fn summary(body: &Summary) -> Table {
             ("generation", Some(body.generation.to_string())),
             ("model", Some(body.model.clone())),
             ("status", Some(body.status.clone())),
+            ("complete", Some(body.complete.to_string())),
+            ("missing_tasks", Some(body.missing_tasks.len().to_string())),
             ("sha256", body.sha256.clone()),
         ]))
 }
@@ -192,7 +194,11 @@ pub fn comparison(body: &Comparison) -> Table {
             ("run_id", Some(body.run_id.clone())),
             ("other", Some(body.other.clone())),
             ("base_currency", body.base_currency.clone()),
+            ("before", Some(body.before.to_string())),
+            ("after", Some(body.after.to_string())),
             ("difference", Some(body.difference.to_string())),
+            ("positions", Some(body.positions.to_string())),
+            ("flagged", Some(body.flagged.to_string())),
             ("by_cause.time", Some(body.by_cause.time.to_string())),
             ("by_cause.market", Some(body.by_cause.market.to_string())),
             ("by_cause.positions", Some(body.by_cause.positions.to_string())),

@@ -11,6 +11,7 @@ use infra_runtime::{Config, SystemClock};
 use proofs::{Checkpoint, NoteError, Trust};
 
 use super::TrustFlags;
+use crate::audit::tiles::AsOf;
 use crate::audit::verify::{Finding, Known, Opens, Source, Verdict, Verifier};
 use crate::cli::exit;
 use crate::cli::output::Output;
@@ -118,22 +119,25 @@ async fn sealed(
     }
     let store = wiring::open_archive_at(config, url)?;
     let archive = SealedHistory::new(store);
+    // Before the manifest: who seals meanwhile shows a newer one.
+    let shown = archive.store().shown_checkpoint().await?;
     let Some(manifest) = archive.store().manifest().await? else { bail!("there is no archive at {url}") };
     let note = manifest.checkpoint.as_deref().unwrap_or_default();
     let covered = Checkpoint::peek(note.as_bytes()).map_or(0, |checkpoint| checkpoint.size);
     let of_archive = opened(note.as_bytes(), trust).ok();
     let of_archive = of_archive.map(|checkpoint| Known { checkpoint, by: "kept with the archive" });
     // What other programs go by.
-    let shown = archive.store().shown_checkpoint().await?.filter(|shown| shown.as_ref() != note.as_bytes());
+    let shown = shown.filter(|shown| shown.as_ref() != note.as_bytes());
     let shown = match shown.map(|shown| opened(shown.as_ref(), trust)).transpose() {
         Ok(shown) => shown.map(|checkpoint| Known { checkpoint, by: "tlog/checkpoint" }),
         Err(error) => return Ok(Verdict::unreadable(&format!("tlog/checkpoint of the archive: {error}"))),
     };
+    let lying = AsOf { store: archive.store(), size: covered };
     let verifier = Verifier {
         events: Source::Archive(&archive),
         rows: None,
         tree: None,
-        tiles: Some((archive.store(), covered)),
+        tiles: Some((&lying, covered)),
         upto: manifest.through,
         known: known(&brought).into_iter().chain(of_archive).chain(shown).collect(),
         kept: None,

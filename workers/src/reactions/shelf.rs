@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::known::{Known, Unusable};
 
 /// Changes when [`Known`] does.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MAGIC: &[u8; 8] = b"daybook~";
 const HASH: usize = 32;
 /// More is not kept: writing it would take longer than folding it again.

@@ -6,7 +6,7 @@
 
 use super::Wrong;
 use super::portfolio::{NOTHING, Portfolio, Relaxed, SHAKEN, STEPS, sum};
-use super::search::Lineup;
+use super::search::{Lineup, above};
 
 /// Lineups that branching looks at.
 const BRANCHED: usize = 3_000;
@@ -20,13 +20,15 @@ const WHOLE: f64 = 1e-6;
 /// below its price than the gap to the bound is in no better portfolio.
 pub(super) fn branch(mut relaxed: Relaxed, bound: f64) -> Result<Portfolio, Wrong> {
     let same = NOTHING + relaxed.exposures.count as f64 * SHAKEN;
+    // By these prices the bound was found; other best prices may have others.
+    let (worth, price) = (relaxed.worth(), relaxed.program.price(0));
     let mut search = Search { chosen: Vec::new(), value: f64::NEG_INFINITY, same };
     search.run(&mut relaxed, DIVED);
-    let enough = same.max(NOTHING * bound.abs());
+    let enough = if bound.is_finite() { same.max(NOTHING * bound.abs()) } else { same };
     let mut left = bound;
     if bound - search.value > enough {
-        relaxed.program.solve(STEPS);
-        let near = relaxed.near(search.value - bound - NOTHING, BRANCHED);
+        let least = price + search.value - bound - NOTHING;
+        let near = above(relaxed.slate, relaxed.rules, &worth, BRANCHED, least);
         let complete = near.len() < BRANCHED && bound.is_finite();
         near.iter().for_each(|lineup| {
             relaxed.add(lineup);
@@ -41,7 +43,7 @@ pub(super) fn branch(mut relaxed: Relaxed, bound: f64) -> Result<Portfolio, Wron
         return Err(Wrong::Limit("no portfolio was found within the limit of the search".into()));
     }
     lineups.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.set.cmp(&b.set)));
-    let proved = left - value <= enough;
+    let proved = left.is_finite() && left - value <= enough;
     Ok(Portfolio { lineups, value, bound: if proved { value } else { left }, proved })
 }
 
@@ -73,6 +75,8 @@ impl Search {
         self.leave_out(relaxed);
         let mut open: Vec<(Moved, f64)> = vec![(Vec::new(), f64::INFINITY)];
         let (mut moved, mut down) = (Moved::new(), false);
+        // What branches that could not be solved might be worth.
+        let mut unsolved = f64::NEG_INFINITY;
         for _ in 0..nodes {
             let Some((next, most)) = self.next(&mut open, &mut down) else { break };
             let program = &mut relaxed.program;
@@ -82,8 +86,11 @@ impl Search {
             }
             next.iter().for_each(|(column, low, high)| program.bound(*column, *low, *high));
             moved = next;
-            let solved = program.solve(STEPS);
-            let most = if solved { program.total() } else { most };
+            if !program.solve(STEPS) {
+                unsolved = unsolved.max(most);
+                continue;
+            }
+            let most = program.total();
             if most <= self.value + self.same || program.broken() > WHOLE {
                 continue;
             }
@@ -110,7 +117,7 @@ impl Search {
             let (low, high) = at_first(column);
             relaxed.program.bound(column, low, high);
         }
-        open.iter().map(|(_, most)| *most).fold(self.value, f64::max)
+        open.iter().map(|(_, most)| *most).fold(self.value.max(unsolved), f64::max)
     }
 
     /// Goes on downwards, or else from the branch that could be worth most.

@@ -64,6 +64,9 @@ pub fn portfolio(slate: &Slate, limits: &Limits, values: &[f64], count: usize) -
             return Ok(Portfolio { lineups, value, bound: value, proved: true });
         }
     }
+    if exposures.torn() > 0 {
+        return Err(clash(slate, rules, count).into());
+    }
     let mut relaxed = Relaxed::new(slate, &rules, values, &exposures, Aim::Value);
     let bound = relaxed.price();
     // What is broken may be so because breaking it is cheap.
@@ -79,6 +82,9 @@ pub fn portfolio(slate: &Slate, limits: &Limits, values: &[f64], count: usize) -
 /// By how much exposures and count must be broken together; 0 if they need not.
 pub fn violation(slate: &Slate, rules: &[Rule], count: usize) -> f64 {
     let exposures = Exposures::new(rules, count);
+    if exposures.torn() > 0 {
+        return exposures.torn() as f64;
+    }
     // Places that may be taken, whatever they cost.
     let bounded: usize = exposures.rows.iter().map(|row| row.most).sum();
     let places = bounded + (slate.players.len() - exposures.rows.len()) * count;
@@ -122,6 +128,12 @@ impl Exposures {
         }
         Self { rows, count }
     }
+
+    /// Lineups by which limits of one driver contradict each other: parts of few
+    /// lineups are rounded inwards.
+    fn torn(&self) -> usize {
+        self.rows.iter().map(|row| row.least.saturating_sub(row.most)).sum()
+    }
 }
 
 /// What the relaxation aims at.
@@ -161,7 +173,10 @@ impl<'a> Relaxed<'a> {
         let breaking = match aim {
             Aim::Feasible => 1.0,
             // More than any lineup could gain.
-            Aim::Value => 100.0 + 20.0 * start.iter().map(|l| l.value.abs()).fold(0.0, f64::max),
+            Aim::Value => {
+                let most = values.iter().map(|value| value.abs()).fold(0.0, f64::max);
+                100.0 + 20.0 * slate.roster as f64 * most
+            }
         };
         let count = exposures.count as f64;
         let bounds = exposures.rows.iter().map(|row| (row.least as f64, row.most as f64));
@@ -338,6 +353,16 @@ mod tests {
         let found = portfolio(&slate, &limits, &values, 10).unwrap();
         held(&limits, &found, 10);
         assert!(found.proved);
+    }
+
+    /// Three of ten of one lineup is one, and six of ten is none.
+    #[test]
+    fn parts_that_no_whole_number_meets_are_named() {
+        let (slate, values) = slate(40, 6, 8);
+        let limits = Limits { exposures: vec![exposure(0, 0.3, 0.6)], ..Limits::default() };
+        let told = portfolio(&slate, &limits, &values, 1);
+        assert!(matches!(told, Err(Wrong::Clash(_))), "{told:?}");
+        held(&limits, &portfolio(&slate, &limits, &values, 2).unwrap(), 2);
     }
 
     proptest! {

@@ -85,8 +85,13 @@ pub fn apart(
 ) -> Vec<Lineup> {
     let Some(mut search) = Search::new(slate, rules, values, count) else { return Vec::new() };
     search.others = others.iter().map(|other| search.own(*other)).collect();
-    search.most_shared = most as u32;
+    search.most_shared = small(most);
     search.told(slate)
+}
+
+/// More than any roster has is as good as any more.
+fn small(limit: usize) -> u32 {
+    limit.min(64) as u32
 }
 
 struct Search {
@@ -163,10 +168,10 @@ impl Search {
         search.locked = search.own(locked);
         for rule in rules {
             match rule {
-                Rule::AtLeast(set, n, _) => search.at_least.push((search.own(*set), *n as u32)),
-                Rule::AtMost(set, n, _) => search.at_most.push((search.own(*set), *n as u32)),
+                Rule::AtLeast(set, n, _) => search.at_least.push((search.own(*set), small(*n))),
+                Rule::AtMost(set, n, _) => search.at_most.push((search.own(*set), small(*n))),
                 Rule::Stack(sets, n, _) => {
-                    search.stacks.push((sets.iter().map(|s| search.own(*s)).collect(), *n as u32));
+                    search.stacks.push((sets.iter().map(|s| search.own(*s)).collect(), small(*n)));
                 }
                 _ => {}
             }

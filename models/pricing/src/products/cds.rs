@@ -23,6 +23,10 @@ pub fn cds(terms: &CdsTerms, context: &mut Context<'_>) -> Result<Trade, Flag> {
     finite("spread", terms.spread)?;
     let credit = credit_curve(terms, context)?;
     let curve = context.discount(terms.discount_curve.as_deref(), &terms.currency)?;
+    if context.market.kinds[curve].is_spread() {
+        let reason = "a curve of spreads discounts nothing".to_owned();
+        return Err(Flag::terms(reason));
+    }
     let recovery = terms.recovery.or(context.market.recoveries[credit]).unwrap_or(RECOVERY);
     if !(0.0..1.0).contains(&recovery) {
         return Err(Flag::terms(format!("recovery is {recovery}, not from 0 to below 1")));

@@ -113,6 +113,7 @@ fn what_makes_no_contract_is_told() {
     };
     assert_eq!(told(json!({"credit_curve": "NONE"})), ("missing_curve", "missing curve NONE".into()));
     assert_eq!(told(json!({"credit_curve": "USD-OIS"})).0, "bad_terms");
+    assert_eq!(told(json!({"discount_curve": "ACME"})).0, "bad_terms");
     assert_eq!(told(json!({"recovery": 1.0})).0, "bad_terms");
     assert_eq!(told(json!({"maturity": "2025-12-19"})).0, "bad_terms");
     assert_eq!(told(json!({"maturity": "2025-12-22", "start": "2025-09-20"})).0, "expired");
@@ -129,4 +130,30 @@ fn what_makes_no_contract_is_told() {
     assert!(refused(|curve| drop(curve.as_object_mut().unwrap().remove("currency"))).contains("currency"));
     assert!(refused(|curve| curve["currency"] = json!("GBP")).contains("discount curve"));
     assert!(refused(|curve| curve["nodes"] = json!([])).contains("quotes"));
+    let itself =
+        |curve: &mut Value| curve["bootstrap"] = json!({"instrument": "ois", "discount_curve": "ACME"});
+    assert!(refused(itself).contains("spreads"));
+    // Percent for decimals.
+    let percent = |curve: &mut Value| {
+        curve["nodes"] = json!([{"tenor": "1Y", "value": 4.9136}, {"tenor": "2Y", "value": 0.9448}]);
+    };
+    assert!(refused(percent).contains("ACME"));
+}
+
+/// Whatever the order of the curves in a file.
+#[test]
+fn credit_stands_on_the_curve_that_discounts_its_currency() {
+    let par = |id: &str, rate: f64, discount: Option<&str>| {
+        let quote = |tenor: &str| json!({"tenor": tenor, "value": rate});
+        json!({"curve_id": id, "kind": "par", "currency": "USD", "nodes": [quote("1Y"), quote("5Y")],
+            "bootstrap": {"instrument": "ois", "index": "USD-SOFR", "discount_curve": discount}})
+    };
+    let credit = json!({"curve_id": "ACME", "kind": "credit", "currency": "USD",
+        "nodes": [{"tenor": "1Y", "value": 0.01}, {"tenor": "5Y", "value": 0.03}]});
+    let value = |first: &Value, second: &Value| {
+        let world = json!({"as_of": "2026-01-23", "curves": [first, second, credit]});
+        measure(&market(world), &swaps(&STANDARD[2..3], "buy"), Measure::Pv)[0]
+    };
+    let (ois, ff) = (par("USD-OIS", 0.1, Some("USD-FF")), par("USD-FF", 0.01, None));
+    assert!(close(value(&ois, &ff), value(&ff, &ois), 1e-6));
 }
