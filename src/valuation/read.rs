@@ -53,16 +53,7 @@ pub fn positions(path: &Path, instruments: &Map<String, Value>) -> Result<Vec<Ro
 }
 
 fn document_rows(document: &Value, instruments: &Map<String, Value>) -> Result<Vec<Row>, String> {
-    let book = document.get("portfolio_node_id").or_else(|| document.get("book")).and_then(Value::as_str);
-    let rows = match document {
-        Value::Array(rows) => rows.as_slice(),
-        Value::Object(map) => match map.get("positions") {
-            Some(Value::Array(rows)) => rows.as_slice(),
-            Some(_) => return Err("positions is no array".into()),
-            None => std::slice::from_ref(document),
-        },
-        _ => return Err("positions are an array, or an object with positions".into()),
-    };
+    let (rows, book) = Position::rows(document)?;
     let read = |(at, row): (usize, &Value)| {
         Position::read(&embed(row, instruments), book).map_err(|reason| (at + 1, reason))
     };

@@ -71,8 +71,15 @@ impl Position {
         })
     }
 
-    /// Reads a whole document: an array, `{"positions": […]}`, or one position.
+    /// Reads a whole document.
     pub fn read_all(document: &Value) -> Result<Vec<Self>, String> {
+        let (rows, book) = Self::rows(document)?;
+        rows.iter().map(|row| Self::read(row, book)).collect()
+    }
+
+    /// The positions of a document, which is an array, `{"positions": […]}`, or
+    /// one position; and the book of those that name none.
+    pub fn rows(document: &Value) -> Result<(&[Value], Option<&str>), String> {
         let book = document.get("portfolio_node_id").or_else(|| document.get("book")).and_then(Value::as_str);
         let rows = match document {
             Value::Array(rows) => rows.as_slice(),
@@ -83,7 +90,7 @@ impl Position {
             },
             _ => return Err("positions are an array, or an object with positions".into()),
         };
-        rows.iter().map(|row| Self::read(row, book)).collect()
+        Ok((rows, book))
     }
 }
 

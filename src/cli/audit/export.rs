@@ -13,8 +13,8 @@ use infra_runtime::{Config, RandomIds, SystemClock};
 use proofs::ProofFile;
 use serde_json::json;
 
-use super::TrustFlags;
 use super::prove;
+use super::{Filter, TrustFlags};
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
@@ -32,26 +32,8 @@ pub struct Export {
     /// ndjson, csv or parquet
     #[arg(long, default_value = "ndjson", value_parser = kind)]
     format: Kind,
-    /// Who caused them: key:<id>, cli:<user>, worker:<name> or hub
-    #[arg(long)]
-    actor: Option<String>,
-    /// Only this event type, such as api_key.issued; may be repeated
-    #[arg(long = "type", value_name = "TYPE")]
-    types: Vec<String>,
-    #[arg(long, value_name = "ID")]
-    correlation_id: Option<String>,
-    /// Recorded at this RFC 3339 time or later
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Recorded before this RFC 3339 time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// Past this position
-    #[arg(long, value_name = "POSITION")]
-    after: Option<u64>,
-    /// Up to this position
-    #[arg(long, value_name = "POSITION")]
-    upto: Option<u64>,
+    #[command(flatten)]
+    filter: Filter,
     /// The key's own, or default on the database itself, unless told
     #[arg(long)]
     tenant: Option<String>,
@@ -73,15 +55,16 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 impl Export {
     fn terms(&self) -> Terms {
+        let filter = self.filter.clone();
         Terms {
             format: self.format,
-            actor: self.actor.clone(),
-            r#type: (!self.types.is_empty()).then(|| self.types.join(",")),
-            correlation_id: self.correlation_id.clone(),
-            since: self.since.clone(),
-            until: self.until.clone(),
-            after: self.after,
-            upto: self.upto,
+            actor: filter.actor,
+            r#type: self.filter.types(),
+            correlation_id: filter.correlation_id,
+            since: filter.since,
+            until: filter.until,
+            after: filter.after,
+            upto: filter.upto,
             tenant: self.tenant.clone(),
         }
     }

@@ -14,6 +14,7 @@ use infra_runtime::Config;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use super::Filter;
 use crate::cli::exit;
 use crate::cli::output::{Output, paint};
 use crate::cli::reach::{Reach, Refused, ServerFlags, encoded};
@@ -57,26 +58,8 @@ pub struct Diff {
 
 #[derive(Args)]
 pub struct Events {
-    /// Who caused it: key:<id>, cli:<user>, worker:<name> or hub
-    #[arg(long)]
-    actor: Option<String>,
-    /// Such as band.registered; may be repeated
-    #[arg(long = "type", value_name = "TYPE")]
-    types: Vec<String>,
-    #[arg(long, value_name = "ID")]
-    correlation_id: Option<String>,
-    /// Recorded at this RFC 3339 time or later
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Recorded before this RFC 3339 time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// Past this position
-    #[arg(long, value_name = "POSITION")]
-    after: Option<u64>,
-    /// Up to this position
-    #[arg(long, value_name = "POSITION")]
-    upto: Option<u64>,
+    #[command(flatten)]
+    filter: Filter,
     #[arg(long, default_value_t = 100)]
     limit: usize,
     #[command(flatten)]
@@ -145,16 +128,16 @@ pub async fn diff(args: Diff, config: &Config, out: &mut Output) -> Result<u8> {
 }
 
 pub async fn events(args: Events, config: &Config, out: &mut Output) -> Result<u8> {
-    let types = (!args.types.is_empty()).then(|| args.types.join(","));
+    let (types, filter) = (args.filter.types(), args.filter);
     let number = |n: Option<u64>| n.map(|n| n.to_string());
     let query = [
-        ("actor", args.actor),
+        ("actor", filter.actor),
         ("type", types),
-        ("correlation_id", args.correlation_id),
-        ("since", args.since),
-        ("until", args.until),
-        ("after", number(args.after)),
-        ("upto", number(args.upto)),
+        ("correlation_id", filter.correlation_id),
+        ("since", filter.since),
+        ("until", filter.until),
+        ("after", number(filter.after)),
+        ("upto", number(filter.upto)),
         ("limit", Some(args.limit.to_string())),
     ];
     let query = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

@@ -26,6 +26,38 @@ pub struct Audit {
     what: What,
 }
 
+/// Which events.
+#[derive(Args, Clone)]
+struct Filter {
+    /// Who caused them: key:<id>, cli:<user>, worker:<name> or hub
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only this event type, such as api_key.issued; may be repeated
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// Recorded at this RFC 3339 time or later
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Recorded before this RFC 3339 time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Past this position
+    #[arg(long, value_name = "POSITION")]
+    after: Option<u64>,
+    /// Up to this position
+    #[arg(long, value_name = "POSITION")]
+    upto: Option<u64>,
+}
+
+impl Filter {
+    /// As the routes take them.
+    fn types(&self) -> Option<String> {
+        (!self.types.is_empty()).then(|| self.types.join(","))
+    }
+}
+
 #[derive(Subcommand)]
 enum What {
     /// Keys that sign the log
