@@ -50,9 +50,10 @@ pub fn run(arguments: &Arguments) -> Result<Vec<Line>> {
     let authored: Vec<(u32, &str)> = texts.iter().enumerate().map(|(i, t)| (i as u32, t.as_str())).collect();
     let fitted = |sizes: &Sizes| -> Result<Vec<f64>> {
         let of = || {
-            let vocabulary = Vocabulary::of(&authored, sizes);
-            ensure!(vocabulary.names().len() == arguments.most, "{} features", vocabulary.names().len());
-            Ok(texts.iter().map(|text| vocabulary.frequencies(text)).collect::<Vec<_>>())
+            let (vocabulary, counted) = Vocabulary::fit(&authored, sizes);
+            let features = vocabulary.names().len();
+            ensure!(features == arguments.most, "{features} features");
+            Ok(counted.iter().map(|counted| counted.frequencies(features)).collect::<Vec<_>>())
         };
         Ok(timed(arguments.runs, of)?.0)
     };
@@ -71,8 +72,8 @@ pub fn run(arguments: &Arguments) -> Result<Vec<Line>> {
     let normalised = every(&|text| drop(std::hint::black_box(normalise(text))))?;
     let alone = |case: &str, ours| Line { peer: "-", ..line(case, ours, "-", "none") };
     let mut lines = vec![
-        line("words: the most frequent found, then counted", words, SCIKIT, "words"),
-        line("words: the most frequent found, then counted", words, FASTSTYLOMETRY, "delta"),
+        line("words: the most frequent found and counted", words, SCIKIT, "words"),
+        line("words: the most frequent found and counted", words, FASTSTYLOMETRY, "delta"),
         line("4-grams of characters: the same", grams, SCIKIT, "grams"),
         line("a fingerprint's row: words, n-grams, 24 figures", row, FASTSTYLOMETRY, "delta"),
         alone("all figures of a text", figures),

@@ -2,7 +2,7 @@
 
 use crate::table::{Row, Table};
 use crate::tokens;
-use crate::vocabulary::{Sizes, Vocabulary};
+use crate::vocabulary::{Counted, Sizes, Vocabulary};
 
 /// A text whose author is known, normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Corpus<'a> {
     works: Vec<String>,
     pieces: Vec<Piece<'a>>,
     vocabulary: Vocabulary,
+    /// In each piece.
+    counted: Vec<Counted>,
 }
 
 impl<'a> Corpus<'a> {
@@ -53,7 +55,8 @@ impl<'a> Corpus<'a> {
         }
         let works = known.iter().map(|k| k.work.to_owned()).collect();
         let texts: Vec<(u32, &str)> = pieces.iter().map(|p| (p.author as u32, p.text)).collect();
-        Self { authors, works, vocabulary: Vocabulary::of(&texts, sizes), pieces }
+        let (vocabulary, counted) = Vocabulary::fit(&texts, sizes);
+        Self { authors, works, pieces, vocabulary, counted }
     }
 
     /// What is counted.
@@ -63,28 +66,34 @@ impl<'a> Corpus<'a> {
 
     /// The frequencies of each piece.
     pub fn table(&self) -> Table {
-        self.table_of_first(usize::MAX)
+        let features = self.vocabulary.names().len();
+        let rows = self.pieces.iter().zip(&self.counted);
+        self.of_rows(rows.map(|(piece, counted)| piece.row(piece.text, counted.frequencies(features))))
     }
 
     /// The frequencies of the first words of each piece: what a short text of
     /// these authors looks like.
     pub fn table_of_first(&self, words: usize) -> Table {
-        let row = |piece: &Piece| {
+        self.of_rows(self.pieces.iter().map(|piece| {
             let text = tokens::first_words(piece.text, words);
-            Row {
-                author: piece.author,
-                work: piece.work,
-                words: tokens::count_words(text),
-                values: self.vocabulary.frequencies(text),
-            }
-        };
+            piece.row(text, self.vocabulary.frequencies(text))
+        }))
+    }
+
+    fn of_rows(&self, rows: impl Iterator<Item = Row>) -> Table {
         Table {
             features: self.vocabulary.names().to_vec(),
             blocks: self.vocabulary.blocks().to_vec(),
             authors: self.authors.clone(),
             works: self.works.clone(),
-            rows: self.pieces.iter().map(row).collect(),
+            rows: rows.collect(),
         }
+    }
+}
+
+impl Piece<'_> {
+    fn row(&self, text: &str, values: Vec<f64>) -> Row {
+        Row { author: self.author, work: self.work, words: tokens::count_words(text), values }
     }
 }
 

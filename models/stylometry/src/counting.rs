@@ -1,8 +1,18 @@
-//! Numbering and counting of words and n-grams. A key is numbered once and
+//! Numbering and counting of words and other keys. A key is numbered once and
 //! counted by its number; numbers go by first appearance and never reach a
 //! result.
+//!
+//! What is looked for lies anywhere in memory, so that looking takes longer
+//! than computing: keys are looked for in blocks, all of a block at once.
 
 use crate::hashing::FastMap;
+use crate::tokens;
+
+/// Keys that are looked for at once.
+pub(crate) const BLOCK: usize = 64;
+
+/// Of a key that was not found at the first look.
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// What can be numbered.
 pub(crate) trait Key: Copy + Eq {
@@ -46,6 +56,19 @@ impl<K: Key> Default for Numbers<K> {
 }
 
 impl<K: Key> Numbers<K> {
+    /// The number of each key, or [`NONE`] if it takes another look or has none.
+    #[inline]
+    pub fn find_all(&self, keys: &[K], numbers: &mut [u32; BLOCK]) {
+        let mask = self.slots.len() - 1;
+        for (key, number) in keys.iter().zip(numbers.iter_mut()) {
+            *number = self.slots[key.mixed() as usize & mask];
+        }
+        for (key, number) in keys.iter().zip(numbers.iter_mut()) {
+            let entry = self.entries.get((*number as usize).wrapping_sub(1));
+            *number = entry.filter(|(there, _)| there == key).map_or(NONE, |(_, known)| *known);
+        }
+    }
+
     #[inline]
     pub fn get(&self, key: K) -> Option<u32> {
         self.find(key).ok()
@@ -143,6 +166,11 @@ impl Lexicon {
         &self.names[start..self.ends[number]]
     }
 
+    /// All words, by their numbers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        (0u32..).zip(&self.ends).map(|(number, _)| self.name(number))
+    }
+
     /// The number of the word that stands in the text at `start`, in lower case;
     /// a new one if it had none.
     #[inline]
@@ -159,18 +187,57 @@ impl Lexicon {
         number
     }
 
-    #[inline]
-    pub fn get(&self, text: &str, start: usize, word: &str) -> Option<u32> {
+    fn get(&self, text: &str, start: usize, word: &str) -> Option<u32> {
         match short_key(text, start, word) {
             Some(key) => self.short.get(key),
             None => self.long.get(&*lowered(word)).copied(),
         }
     }
 
+    /// Calls `visit` with the place, the letters and the number of each word of
+    /// the text.
+    pub fn number_each<'a>(&mut self, text: &'a str, mut visit: impl FnMut(usize, &'a str, u32)) {
+        let mut numbers = [NONE; BLOCK];
+        each_block(text, |words, keys| {
+            self.short.find_all(keys, &mut numbers);
+            for ((start, word), number) in words.iter().zip(&numbers) {
+                let number = if *number == NONE { self.number(text, *start, word) } else { *number };
+                visit(*start, word, number);
+            }
+        });
+    }
+
+    /// Calls `visit` with the number of each word of the text, if it has one.
+    pub fn find_each(&self, text: &str, mut visit: impl FnMut(Option<u32>)) {
+        let mut numbers = [NONE; BLOCK];
+        each_block(text, |words, keys| {
+            self.short.find_all(keys, &mut numbers);
+            for ((start, word), number) in words.iter().zip(&numbers) {
+                visit(if *number == NONE { self.get(text, *start, word) } else { Some(*number) });
+            }
+        });
+    }
+
     #[cold]
     fn number_long(&mut self, word: &str, next: u32) -> u32 {
         *self.long.entry(lowered(word).into()).or_insert(next)
     }
+}
+
+/// The words of a text in blocks, with their short keys; 0 for a long one.
+#[inline]
+fn each_block<'a>(text: &'a str, mut visit: impl FnMut(&[(usize, &'a str)], &[u128])) {
+    let (mut words, mut keys, mut count) = ([(0, ""); BLOCK], [0; BLOCK], 0);
+    for (start, word) in tokens::words(text) {
+        words[count] = (start, word);
+        keys[count] = short_key(text, start, word).unwrap_or(0);
+        count += 1;
+        if count == BLOCK {
+            visit(&words, &keys);
+            count = 0;
+        }
+    }
+    visit(&words[..count], &keys[..count]);
 }
 
 fn lowered(word: &str) -> String {
@@ -208,178 +275,6 @@ fn short_key(text: &str, start: usize, word: &str) -> Option<u128> {
     Some(bytes | ((from & !beyond & (0x80 * ONES)) >> 2))
 }
 
-/// An n-gram of characters: ASCII alone as bytes, others as 21 bits each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gram {
-    Plain(u64),
-    Wide(u128),
-}
-
-impl Gram {
-    /// As 21 bits for each character, which sorts as the characters do.
-    pub fn packed(self) -> u128 {
-        match self {
-            Gram::Plain(plain) => widened(plain),
-            Gram::Wide(wide) => wide,
-        }
-    }
-
-    /// Of packed characters.
-    pub fn of(packed: u128) -> Self {
-        let (mut plain, mut rest, mut shift) = (0, packed, 0);
-        while rest != 0 {
-            let c = (rest & 0x1f_ffff) as u64;
-            if c > 0x7f || shift > 56 {
-                return Gram::Wide(packed);
-            }
-            plain |= c << shift;
-            (rest, shift) = (rest >> 21, shift + 8);
-        }
-        Gram::Plain(plain)
-    }
-}
-
-fn widened(plain: u64) -> u128 {
-    plain.to_be_bytes().iter().fold(0, |wide, byte| (wide << 21) | u128::from(*byte))
-}
-
-/// N-grams with their numbers.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Grams {
-    plain: Numbers<u64>,
-    wide: Numbers<u128>,
-}
-
-impl Grams {
-    #[inline]
-    pub fn get(&self, gram: Gram) -> Option<u32> {
-        match gram {
-            Gram::Plain(key) => self.plain.get(key),
-            Gram::Wide(key) => self.wide.get(key),
-        }
-    }
-
-    #[inline]
-    pub fn number(&mut self, gram: Gram, next: u32) -> u32 {
-        match gram {
-            Gram::Plain(key) => self.plain.number(key, next),
-            Gram::Wide(key) => self.wide.number(key, next),
-        }
-    }
-}
-
-/// Longest n-gram: its characters fit 126 bits.
-pub(crate) const LONGEST: usize = 6;
-
-/// Not ASCII.
-const WIDE: u8 = 0xff;
-
-/// Lower-case letters; white space as a blank.
-const LOWER: [u8; 256] = {
-    let mut lower = [WIDE; 256];
-    let mut byte = 0u8;
-    while byte < 0x80 {
-        lower[byte as usize] = match byte {
-            b'\t'..=b'\r' => b' ',
-            _ => byte.to_ascii_lowercase(),
-        };
-        byte += 1;
-    }
-    lower
-};
-
-/// Calls `visit` with each n-gram of the text's lower-case characters, in which
-/// runs of white space are one blank.
-#[inline]
-pub(crate) fn each_gram(text: &str, length: usize, visit: impl FnMut(Gram)) {
-    let length = length.clamp(1, LONGEST);
-    let mut window = Window {
-        length,
-        short: u64::MAX >> (64 - 8 * length),
-        long: (1 << (21 * length)) - 1,
-        plain: 0,
-        wide: 0,
-        run: 0,
-        seen: 0,
-        visit,
-    };
-    let bytes = text.as_bytes();
-    let (mut at, mut blank) = (0, false);
-    while let Some(byte) = bytes.get(at) {
-        let low = LOWER[*byte as usize];
-        if low != WIDE {
-            at += 1;
-            if !(blank && low == b' ') {
-                window.push(low);
-            }
-            blank = low == b' ';
-            continue;
-        }
-        // A character that is not ASCII begins here.
-        let Some(c) = text[at..].chars().next() else { break };
-        at += c.len_utf8();
-        if c.is_whitespace() {
-            if !blank {
-                window.push(b' ');
-            }
-            blank = true;
-        } else {
-            c.to_lowercase().for_each(|c| window.push_wide(c));
-            blank = false;
-        }
-    }
-}
-
-struct Window<F> {
-    length: usize,
-    short: u64,
-    long: u128,
-    /// The last eight characters of a run of ASCII.
-    plain: u64,
-    /// The last characters; stale while a run fills the window.
-    wide: u128,
-    /// ASCII characters in a row, at most `length`.
-    run: usize,
-    /// Characters, at most `length`.
-    seen: usize,
-    visit: F,
-}
-
-impl<F: FnMut(Gram)> Window<F> {
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        self.plain = (self.plain << 8) | u64::from(byte);
-        if self.run == self.length {
-            (self.visit)(Gram::Plain(self.plain & self.short));
-            return;
-        }
-        self.wide = ((self.wide << 21) | u128::from(byte)) & self.long;
-        self.run += 1;
-        self.seen = self.length.min(self.seen + 1);
-        if self.run == self.length {
-            (self.visit)(Gram::Plain(self.plain & self.short));
-        } else if self.seen == self.length {
-            (self.visit)(Gram::Wide(self.wide));
-        }
-    }
-
-    #[cold]
-    fn push_wide(&mut self, c: char) {
-        if c.is_ascii() {
-            return self.push(c as u8);
-        }
-        if self.run == self.length {
-            self.wide = widened(self.plain & self.short);
-        }
-        self.wide = ((self.wide << 21) | u128::from(c as u32)) & self.long;
-        self.run = 0;
-        self.seen = self.length.min(self.seen + 1);
-        if self.seen == self.length {
-            (self.visit)(Gram::Wide(self.wide));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -387,31 +282,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The same, character by character.
-    fn slowly(text: &str, length: usize) -> Vec<u128> {
-        let mut letters: Vec<char> = Vec::new();
-        for c in text.chars() {
-            match c {
-                c if c.is_whitespace() && letters.last() == Some(&' ') => {}
-                c if c.is_whitespace() => letters.push(' '),
-                c => letters.extend(c.to_lowercase()),
-            }
-        }
-        let packed = |w: &[char]| w.iter().fold(0, |all, c| (all << 21) | u128::from(*c as u32));
-        letters.windows(length).map(packed).collect()
-    }
-
     proptest! {
-        #[test]
-        fn grams_are_those_of_each_window(text in "([a-cA-C .\\t\\n]|\\PC|\u{a0}|İ|K|é){0,40}", length in 1usize..=6) {
-            let mut found = Vec::new();
-            each_gram(&text, length, |gram| {
-                assert_eq!(gram, Gram::of(gram.packed()), "one key for each");
-                found.push(gram.packed());
-            });
-            prop_assert_eq!(found, slowly(&text, length));
-        }
-
         #[test]
         fn a_word_has_one_number(words in proptest::collection::vec("[abAB'Éé]{1,20}|[a-z]{1,4}", 0..300)) {
             let text = words.join(" ");

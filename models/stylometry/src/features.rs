@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use crate::counting::{Gram, Numbers, Tally, each_gram};
+use crate::counting::{Numbers, Tally};
+use crate::grams::{Gram, each_gram};
 use crate::hashing::FastMap;
 use crate::reading::Reading;
 use crate::tokens;

@@ -18,6 +18,7 @@ pub mod drift;
 pub mod explain;
 pub mod features;
 pub mod fingerprint;
+mod grams;
 mod hashing;
 pub mod indicators;
 pub mod language;

@@ -28,15 +28,12 @@ impl<'a> Reading<'a> {
     pub fn of(text: &'a str) -> Self {
         let mut lexicon = Lexicon::default();
         let mut made = Self { text, words: Vec::new(), ids: Vec::new(), types: Vec::new() };
-        for (start, word) in tokens::words(text) {
-            let id = lexicon.number(text, start, word);
-            if id as usize == made.types.len() {
-                made.types.push(Type::of(lexicon.name(id)));
-            }
-            made.types[id as usize].count += 1;
+        lexicon.number_each(text, |start, word, id| {
             made.words.push((start, word));
             made.ids.push(id);
-        }
+        });
+        made.types.extend(lexicon.names().map(Type::of));
+        made.ids.iter().for_each(|id| made.types[*id as usize].count += 1);
         made
     }
 

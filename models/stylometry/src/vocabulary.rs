@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::counting::{Gram, Grams, LONGEST, Lexicon, Tally, each_gram};
+use crate::counting::{Lexicon, NONE, Tally};
+use crate::grams::{Gram, Grams, LONGEST};
 use crate::hashing::FastMap;
-use crate::tokens;
 
 /// What is counted: so many of the most frequent of each kind.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -34,6 +34,26 @@ pub struct Vocabulary {
     blocks: Vec<Range<usize>>,
 }
 
+/// What a vocabulary counts in a text.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    /// Of each kind: how many there are in all, and (column, count).
+    blocks: Vec<Counts>,
+}
+
+impl Counted {
+    /// Relative frequencies, as [`Vocabulary::frequencies`] says them, of so
+    /// many features.
+    pub fn frequencies(&self, features: usize) -> Vec<f64> {
+        let mut values = vec![0.0; features];
+        for (total, counts) in &self.blocks {
+            let total = (*total).max(1) as f64;
+            counts.iter().for_each(|(at, count)| values[*at as usize] = f64::from(*count) / total);
+        }
+        values
+    }
+}
+
 #[derive(Default, Clone, Copy)]
 struct Seen {
     share: f64,
@@ -56,27 +76,44 @@ impl Vocabulary {
     /// beside each other. Features are ranked by the sum of their relative
     /// frequencies over the texts.
     pub fn of(texts: &[(u32, &str)], sizes: &Sizes) -> Self {
+        Self::choose(texts, sizes, None)
+    }
+
+    /// The same, and what it counts in each of the texts, which are read once.
+    pub fn fit(texts: &[(u32, &str)], sizes: &Sizes) -> (Self, Vec<Counted>) {
+        let mut counted = vec![Counted::default(); texts.len()];
+        let made = Self::choose(texts, sizes, Some(&mut counted));
+        (made, counted)
+    }
+
+    fn choose(texts: &[(u32, &str)], sizes: &Sizes, mut counted: Option<&mut Vec<Counted>>) -> Self {
         let authors = texts.iter().map(|(a, _)| *a).collect::<std::collections::BTreeSet<_>>().len();
         let least = ((sizes.authors * authors as f64).ceil() as u32).max(if authors > 1 { 2 } else { 1 });
         let mut made =
             Self { names: Vec::new(), words: Lexicon::default(), grams: Vec::new(), blocks: Vec::new() };
-        let (seen, lexicon) = seen_words(texts);
-        for word in top(&seen, least, sizes.words, |number| lexicon.name(number)) {
+        let (mut seen, lexicon) = seen_words(texts, counted.is_some());
+        let chosen = top(&seen.all, least, sizes.words, |number| lexicon.name(number));
+        for number in &chosen {
+            let word = lexicon.name(*number);
             made.words.number(word, 0, word);
             made.names.push(word.to_owned());
         }
         made.blocks.push(0..made.names.len());
+        keep(counted.as_deref_mut(), &mut seen, &chosen, 0);
         for (length, count) in &sizes.grams {
             let length = (*length).clamp(1, LONGEST);
-            let (seen, keys) = seen_grams(texts, length);
+            let (mut seen, keys) = seen_grams(texts, length, counted.is_some());
             let first = made.names.len();
             let mut index = Grams::default();
-            for gram in top(&seen, least, *count, |number| keys[number as usize].packed()) {
+            let packed = |number: u32| keys[number as usize].packed();
+            let chosen = top(&seen.all, least, *count, packed);
+            for gram in chosen.iter().map(|number| packed(*number)) {
                 index.number(Gram::of(gram), made.names.len() as u32);
                 made.names.push(unpack(gram));
             }
             made.blocks.push(first..made.names.len());
             made.grams.push((length, index));
+            keep(counted.as_deref_mut(), &mut seen, &chosen, first);
         }
         made
     }
@@ -95,21 +132,17 @@ impl Vocabulary {
     pub fn frequencies(&self, text: &str) -> Vec<f64> {
         let mut counts = vec![0.0; self.names.len()];
         let mut total = 0u64;
-        for (start, word) in tokens::words(text) {
-            total += 1;
-            if let Some(at) = self.words.get(text, start, word) {
+        let mut add = |total: &mut u64, found: Option<u32>| {
+            *total += 1;
+            if let Some(at) = found {
                 counts[at as usize] += 1.0;
             }
-        }
+        };
+        self.words.find_each(text, |found| add(&mut total, found));
         let mut totals = vec![total];
         for (length, index) in &self.grams {
             let mut total = 0u64;
-            each_gram(text, *length, |gram| {
-                total += 1;
-                if let Some(at) = index.get(gram) {
-                    counts[at as usize] += 1.0;
-                }
-            });
+            index.find_each(text, *length, |found| add(&mut total, found));
             totals.push(total);
         }
         for (block, total) in self.blocks.iter().zip(totals) {
@@ -123,12 +156,14 @@ impl Vocabulary {
     /// that do, by feature.
     pub fn counts(&self, text: &str) -> Vec<(usize, u32)> {
         let mut counts: FastMap<u64, u32> = FastMap::default();
-        let mut add = |at: u32| *counts.entry(u64::from(at)).or_default() += 1;
-        for (start, word) in tokens::words(text) {
-            self.words.get(text, start, word).into_iter().for_each(&mut add);
-        }
+        let mut add = |found: Option<u32>| {
+            if let Some(at) = found {
+                *counts.entry(u64::from(at)).or_default() += 1;
+            }
+        };
+        self.words.find_each(text, &mut add);
         for (length, index) in &self.grams {
-            each_gram(text, *length, |gram| index.get(gram).into_iter().for_each(&mut add));
+            index.find_each(text, *length, &mut add);
         }
         let mut counts: Vec<(usize, u32)> = counts.into_iter().map(|(at, n)| (at as usize, n)).collect();
         counts.sort_unstable();
@@ -136,9 +171,9 @@ impl Vocabulary {
     }
 }
 
-/// The keys of the `most` highest shares of what enough authors use; ties by
-/// key.
-fn top<K: Ord>(seen: &[Seen], least: u32, most: usize, key: impl Fn(u32) -> K) -> Vec<K> {
+/// The numbers with the `most` highest shares of what enough authors use; ties
+/// by key.
+fn top<K: Ord>(seen: &[Seen], least: u32, most: usize, key: impl Fn(u32) -> K) -> Vec<u32> {
     let numbers = (0u32..).zip(seen).filter(|(_, s)| s.authors >= least);
     let mut all: Vec<(f64, u32)> = numbers.map(|(number, s)| (s.share, number)).collect();
     let order = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then_with(|| key(a.1).cmp(&key(b.1)));
@@ -147,49 +182,83 @@ fn top<K: Ord>(seen: &[Seen], least: u32, most: usize, key: impl Fn(u32) -> K) -
     }
     all.truncate(most);
     all.sort_unstable_by(order);
-    all.into_iter().map(|(_, number)| key(number)).collect()
+    all.into_iter().map(|(_, number)| number).collect()
 }
 
-fn seen_words(texts: &[(u32, &str)]) -> (Vec<Seen>, Lexicon) {
-    let (mut seen, mut lexicon, mut tally) = (Vec::new(), Lexicon::default(), Tally::default());
+/// What all texts have of one kind.
+#[derive(Default)]
+struct AllSeen {
+    /// By number.
+    all: Vec<Seen>,
+    tally: Tally,
+    /// Of each text, if it is wanted: how many there are, and (number, count).
+    texts: Option<Vec<Counts>>,
+}
+
+type Counts = (u64, Vec<(u32, u32)>);
+
+impl AllSeen {
+    fn new(keep: bool) -> Self {
+        Self { texts: keep.then(Vec::new), ..Self::default() }
+    }
+
+    /// Ends a text.
+    fn add(&mut self, total: u64, author: u32) {
+        let mut counts = Vec::new();
+        self.tally.drain(|number, count| {
+            let at = number as usize;
+            if at >= self.all.len() {
+                self.all.resize(at + 1, Seen::default());
+            }
+            self.all[at].add(f64::from(count) / total as f64, author);
+            if self.texts.is_some() {
+                counts.push((number, count));
+            }
+        });
+        if let Some(texts) = &mut self.texts {
+            texts.push((total, counts));
+        }
+    }
+}
+
+fn seen_words(texts: &[(u32, &str)], keep: bool) -> (AllSeen, Lexicon) {
+    let (mut seen, mut lexicon) = (AllSeen::new(keep), Lexicon::default());
     for (author, text) in texts {
         let mut total = 0u64;
-        for (start, word) in tokens::words(text) {
+        lexicon.number_each(text, |_, _, number| {
             total += 1;
-            tally.add(lexicon.number(text, start, word));
-        }
-        add(&mut seen, &mut tally, total, *author);
+            seen.tally.add(number);
+        });
+        seen.add(total, *author);
     }
     (seen, lexicon)
 }
 
-fn seen_grams(texts: &[(u32, &str)], length: usize) -> (Vec<Seen>, Vec<Gram>) {
-    let (mut seen, mut grams, mut keys) = (Vec::new(), Grams::default(), Vec::new());
-    let mut tally = Tally::default();
+fn seen_grams(texts: &[(u32, &str)], length: usize, keep: bool) -> (AllSeen, Vec<Gram>) {
+    let (mut seen, mut grams, mut keys) = (AllSeen::new(keep), Grams::default(), Vec::new());
     for (author, text) in texts {
         let mut total = 0u64;
-        each_gram(text, length, |gram| {
+        grams.number_each(text, length, &mut keys, |number| {
             total += 1;
-            let number = grams.number(gram, keys.len() as u32);
-            if number as usize == keys.len() {
-                keys.push(gram);
-            }
-            tally.add(number);
+            seen.tally.add(number);
         });
-        add(&mut seen, &mut tally, total, *author);
+        seen.add(total, *author);
     }
     (seen, keys)
 }
 
-/// What one text has.
-fn add(seen: &mut Vec<Seen>, tally: &mut Tally, total: u64, author: u32) {
-    tally.drain(|number, count| {
-        let number = number as usize;
-        if number >= seen.len() {
-            seen.resize(number + 1, Seen::default());
-        }
-        seen[number].add(f64::from(count) / total as f64, author);
-    });
+/// Of what was counted in each text, what was chosen; its columns begin at
+/// `first`.
+fn keep(counted: Option<&mut Vec<Counted>>, seen: &mut AllSeen, chosen: &[u32], first: usize) {
+    let (Some(counted), Some(texts)) = (counted, seen.texts.take()) else { return };
+    let mut columns = vec![NONE; seen.all.len()];
+    for (column, number) in (first as u32..).zip(chosen) {
+        columns[*number as usize] = column;
+    }
+    for (made, (total, counts)) in counted.iter_mut().zip(texts) {
+        let columns = counts.iter().map(|(number, count)| (columns[*number as usize], *count));
+        made.blocks.push((total, columns.filter(|(column, _)| *column != NONE).collect()));
+    }
 }
 
 fn unpack(gram: u128) -> String {
@@ -220,6 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_on_the_way_is_what_is_counted_after() {
+        let texts = [(0, "the cat saw Harry, naïve as the dog"), (1, "the naïve cat and a cow"), (2, "")];
+        for sizes in [Sizes { words: 4, grams: vec![(3, 9), (2, 0)], authors: 0.0 }, Sizes::default()] {
+            let (made, counted) = Vocabulary::fit(&texts, &sizes);
+            assert_eq!(made.names(), Vocabulary::of(&texts, &sizes).names());
+            for ((_, text), counted) in texts.iter().zip(counted) {
+                assert_eq!(counted.frequencies(made.names().len()), made.frequencies(text), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn counts_are_the_frequencies() {
         let texts = [(0, "the cat saw the dog"), (1, "the cat saw a dog, the cow")];
         let made = Vocabulary::of(&texts, &Sizes::default());
@@ -238,7 +319,7 @@ mod tests {
     #[test]
     fn n_grams_read_as_they_stand() {
         let mut found = Vec::new();
-        each_gram("Ab  Ç\n", 3, |gram| found.push(unpack(gram.packed())));
+        crate::grams::each_gram("Ab  Ç\n", 3, |gram| found.push(unpack(gram.packed())));
         assert_eq!(found, ["ab·", "b·ç", "·ç·"]);
     }
 }

@@ -12,8 +12,9 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-use crate::counting::{Gram, Grams, Tally, each_gram};
+use crate::counting::Tally;
 use crate::features::{FUNCTION_WORDS, Features};
+use crate::grams::Grams;
 use crate::reading::Reading;
 
 pub use nearest::{Labelled, Nearest, nearest};
@@ -165,15 +166,8 @@ fn whole(value: f64) -> i64 {
 /// Counts n-grams by bucket, and all of them. A bucket is found once for each
 /// different one.
 fn count_buckets(text: &str, length: usize, buckets: &mut [u64]) -> u64 {
-    let (mut grams, mut keys, mut tally): (_, Vec<Gram>, _) =
-        (Grams::default(), Vec::new(), Tally::default());
-    each_gram(text, length, |gram| {
-        let number = grams.number(gram, keys.len() as u32);
-        if number as usize == keys.len() {
-            keys.push(gram);
-        }
-        tally.add(number);
-    });
+    let (mut grams, mut keys, mut tally) = (Grams::default(), Vec::new(), Tally::default());
+    grams.number_each(text, length, &mut keys, |number| tally.add(number));
     let (mut all, many) = (0, buckets.len());
     tally.drain(|number, count| {
         all += u64::from(count);
