@@ -22,7 +22,7 @@ SELECT book, -max(pnl), -avg(pnl) FROM ranked WHERE place <= k GROUP BY book
 """
 SLICE = f"""
 SELECT book, product_type, sum(value) FROM {cells}
-WHERE measure = 'PV_BASE' AND scenario_id = 'H0500' GROUP BY ALL
+WHERE measure = 'PV_BASE' AND scenario_id = 'HIST:H0500' GROUP BY ALL
 """
 
 

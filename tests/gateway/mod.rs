@@ -9,5 +9,6 @@ mod ingest;
 mod rules;
 mod schemas;
 mod sink;
+mod split;
 mod told;
 mod webhooks;

@@ -13,7 +13,7 @@ use crate::table::{Line, median, print};
 const PROGRAM: &str = include_str!("../../peers/cube.py");
 const NAME: &str = "RUN-2-0";
 const RISK: &str = "risk?by=book&level=0.99";
-const SLICE: &str = "cube?measure=PV_BASE&by=book,product&scenario=H0500";
+const SLICE: &str = "cube?measure=PV_BASE&by=book,product&scenario=HIST:H0500";
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -29,6 +29,7 @@ use domain::ports::rows::{Lease, ModelId, RowStore, RowsError};
 use domain::ports::webhooks::Sender;
 use domain::registry::{self, DecodeError};
 use domain::{StreamId, TenantId};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -181,6 +182,9 @@ pub struct Dispatcher {
     /// What was last written down of that.
     kept: u64,
     looked_at: u64,
+    /// When the newest event was recorded: later than now, if the clock was set
+    /// back.
+    newest: Timestamp,
 }
 
 impl Dispatcher {
@@ -188,12 +192,21 @@ impl Dispatcher {
     /// goes on.
     pub async fn open(parts: Parts, config: DispatcherConfig, book: Book) -> Result<Self, DispatchError> {
         let kept = last_place(&*parts.log).await?;
-        let head = parts.log.head().await?.position;
-        let queue = queue::Queue::new(config.concurrency);
-        let (ledger, under_way) = (Ledger::default(), JoinSet::new());
-        let mut new = Self { parts, config, ledger, book, queue, under_way, position: 0, kept, looked_at: 0 };
+        let head = parts.log.head().await?;
+        let mut new = Self {
+            queue: queue::Queue::new(config.concurrency),
+            ledger: Ledger::default(),
+            under_way: JoinSet::new(),
+            position: 0,
+            looked_at: 0,
+            newest: head.recorded_at.unwrap_or(Timestamp::MIN),
+            parts,
+            config,
+            book,
+            kept,
+        };
         let known = stood_at(&*new.parts.log, new.book.position).await?;
-        if new.book.is_of(head, known) {
+        if new.book.is_of(head.position, known) {
             new.position = new.book.position;
             new.fold(SETTING_TYPES.iter().copied()).await?;
             if new.book.load(&mut new.ledger).await? {
@@ -276,6 +289,7 @@ impl Dispatcher {
         }
         let mut wanted = Vec::new();
         for event in &page.events {
+            self.newest = self.newest.max(event.recorded_at);
             apply(&mut self.ledger, event);
             let concerned = self.ledger.concerned(event).unwrap_or_else(|error| {
                 tracing::error!(position = event.position, %error, "dispatcher: an event is unreadable");
@@ -310,7 +324,7 @@ impl Dispatcher {
     }
 }
 
-fn until(at: jiff::Timestamp, now: jiff::Timestamp) -> Duration {
+fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
 

@@ -60,7 +60,8 @@ enum Next {
     Nothing,
 }
 
-fn next(endpoint: &Endpoint, lane: &Lane, now: Timestamp) -> Next {
+/// `latest`: now, or when the newest event was recorded if that is later.
+fn next(endpoint: &Endpoint, lane: &Lane, now: Timestamp, latest: Timestamp) -> Next {
     let Some(definition) = endpoint.state.definition.as_ref().filter(|_| endpoint.is_active()) else {
         return Next::Nothing;
     };
@@ -68,16 +69,19 @@ fn next(endpoint: &Endpoint, lane: &Lane, now: Timestamp) -> Next {
     if lane.under_way >= definition.concurrency.unwrap_or(DEFAULT_CONCURRENCY) {
         return Next::Nothing;
     }
-    match (*due_at).max(lane.not_before) {
-        at if at > now => Next::At(at),
-        _ => Next::Send(id.clone()),
+    if *due_at > latest {
+        return Next::At(*due_at);
     }
+    // It is never further off, unless the clock was set back.
+    let held = now < lane.not_before && lane.not_before.duration_since(now) <= PAUSE;
+    if held { Next::At(lane.not_before) } else { Next::Send(id.clone()) }
 }
 
 impl Dispatcher {
     /// Begins what is due, and tells when to look again.
     pub(super) fn send_due(&mut self) -> Option<Timestamp> {
         let now = self.parts.clock.now();
+        let latest = now.max(self.newest);
         let mut earliest: Option<Timestamp> = None;
         let due = self.ledger.all().filter(|(_, endpoint)| !endpoint.due.is_empty());
         let keys: Vec<EndpointKey> = due.map(|(key, _)| key).collect();
@@ -85,7 +89,7 @@ impl Dispatcher {
             while self.queue.all < self.queue.concurrency {
                 let Some(endpoint) = self.ledger.get_mut(&key) else { break };
                 let lane = self.queue.lanes.entry(key.clone()).or_default();
-                match next(endpoint, lane, now) {
+                match next(endpoint, lane, now, latest) {
                     Next::Send(id) => {
                         let rate = endpoint.state.definition.as_ref().and_then(|d| d.rate_per_second);
                         if let Some(rate) = rate {

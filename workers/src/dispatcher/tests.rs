@@ -435,3 +435,25 @@ async fn a_rate_holds_for_each_endpoint_by_itself() {
         assert_eq!(bed.sent(), [format!("s{n}")]);
     }
 }
+
+#[tokio::test]
+async fn a_clock_set_back_holds_up_only_what_waits_for_a_time() {
+    let bed = Bed::new();
+    bed.pass(7_200);
+    bed.endpoint(Definition { rate_per_second: Some(2), ..Default::default() }).await;
+    bed.fake.answers.lock().unwrap().insert("a1".into(), 500);
+    bed.signal("a1", "a").await;
+    let mut dispatcher = bed.dispatcher().await;
+    dispatcher.settle().await;
+    assert_eq!(bed.sent(), ["a1"]);
+    bed.pass(-3_600);
+    bed.signal("b1", "b").await;
+    dispatcher.settle().await;
+    assert_eq!(bed.sent(), ["b1"]);
+    bed.fake.answers.lock().unwrap().clear();
+    bed.pass(3_605);
+    dispatcher.settle().await;
+    assert_eq!(bed.sent(), ["a1"]);
+    let verdict = verify::verify(&*bed.log, None, bed.now.now(), Duration::ZERO).await.unwrap();
+    assert!(verdict.good() && verdict.delivered == 2, "{verdict:?}");
+}
