@@ -41,7 +41,7 @@ impl LogOptions {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            queue_appends: 10_000,
+            queue_appends: 30_000,
             queue_bytes: 64 << 20,
             batch_appends: 1_000,
             batch_bytes: 8 << 20,

@@ -1,6 +1,7 @@
 //! A bounded set of connections, each used on a blocking thread.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,11 +42,21 @@ pub struct Connections {
     idle: Mutex<Vec<Connection>>,
     /// Never closed.
     permits: Semaphore,
+    /// A thread brings the write-ahead log into the file.
+    checkpointing: AtomicBool,
+    /// Pages of that log, the last time it was looked at.
+    waiting: AtomicU32,
 }
 
 impl Connections {
     pub fn new(path: &Path, max: usize) -> Self {
-        Self { path: path.into(), idle: Mutex::default(), permits: Semaphore::new(max) }
+        Self {
+            path: path.into(),
+            idle: Mutex::default(),
+            permits: Semaphore::new(max),
+            checkpointing: AtomicBool::new(false),
+            waiting: AtomicU32::new(0),
+        }
     }
 
     pub async fn with<T: Send + 'static>(
@@ -60,8 +71,9 @@ impl Connections {
         Ok(done?)
     }
 
-    /// On a thread that yields to others, and with little to sync at once:
-    /// whoever syncs another file meanwhile waits for all that is under way.
+    /// On a thread that yields to others. What it writes is brought into the
+    /// file by another one, a little at a time: whoever syncs another file
+    /// meanwhile waits for all that is under way.
     pub async fn in_background<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
@@ -71,17 +83,48 @@ impl Connections {
         let (give, result) = oneshot::channel();
         let run = move || {
             let done = all.on_one(|connection| {
-                checkpoint_after(connection, LITTLE)?;
+                checkpoint_after(connection, NEVER)?;
                 let done = work(connection);
                 checkpoint_after(connection, MUCH)?;
+                // Only while nobody writes does that log begin anew.
+                if all.waiting.load(Ordering::Relaxed) >= MUCH {
+                    all.checkpoint(connection)?;
+                }
                 done
             });
+            all.checkpoint_beside();
             let _ = give.send(done);
         };
         background::spawn("rows", run).map_err(|e| unavailable(&e))?;
         let done = result.await.map_err(|e| unavailable(&e))?;
         drop(permit);
         Ok(done?)
+    }
+
+    /// While others write, unless it is under way.
+    fn checkpoint_beside(self: &Arc<Self>) {
+        if self.checkpointing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let all = self.clone();
+        let run = move || {
+            let done = all.on_one(|connection| all.checkpoint(connection));
+            if let Err(error) = done {
+                tracing::debug!(?error, "rows are not brought into their file yet");
+            }
+            all.checkpointing.store(false, Ordering::Release);
+        };
+        if background::spawn("checkpoint", run).is_err() {
+            self.checkpointing.store(false, Ordering::Release);
+        }
+    }
+
+    /// Brings pages of the write-ahead log into the file, as far as no reader
+    /// needs what stands there.
+    fn checkpoint(&self, connection: &Connection) -> Result<(), Fault> {
+        let pages = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| r.get::<_, i64>(1))?;
+        self.waiting.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        Ok(())
     }
 
     fn on_one<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -102,8 +145,7 @@ impl Connections {
 /// Pages of the write-ahead log, 64 MiB: each checkpoint syncs twice, and pages
 /// that are changed again meanwhile go into the file once.
 const MUCH: u32 = 16_000;
-/// 4 MiB. What is built comes in order, so hardly a page is changed again.
-const LITTLE: u32 = 1_000;
+const NEVER: u32 = 0;
 /// How long another process may be waited for.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -39,7 +39,8 @@ impl Generations for SqliteRows {
         }
         for table in known.tables.iter().filter(|t| t.sorted) {
             let (id, table) = (known.id.clone(), table.name.clone());
-            self.writer.with(move |c| Ok(c.execute_batch(&registry::index(&id, &table))?)).await?;
+            let index = move |c: &mut Connection| Ok(c.execute_batch(&registry::index(&id, &table))?);
+            self.writer.in_background(index).await?;
         }
         let of = lease.clone();
         self.writer.with(move |c| ready(c, &of)).await

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::super::NO_EVENT;
 use super::super::fold::class_index;
 use super::super::rows::{BandTaps, HISTORY_EVENTS, HISTORY_TAPS, key};
+use super::beside::Fold;
 use super::counts::{instant, modes};
 use super::intern::{MISSING, Names, Table, latest};
 use super::order::order;
@@ -85,7 +86,7 @@ impl Bands {
         Self { part, ..Self::default() }
     }
 
-    pub fn fold(&mut self, taps: &Taps) {
+    fn add(&mut self, taps: &Taps) {
         let mut shows = self.shows.column(taps);
         let windows = self.windows.column(taps.member(WINDOW));
         let bands = self.part.column(&mut self.bands, taps.member(BAND));
@@ -142,18 +143,6 @@ impl Bands {
         }
     }
 
-    pub fn memory(&self) -> usize {
-        self.bands.memory()
-            + self.windows.memory()
-            + self.at_show.memory()
-            + self.stories.memory()
-            + self.shared.memory()
-            + 12 * self.before.len()
-            + 4 * self.story_of.len()
-            + self.past * size_of::<Past>()
-            + self.waiting.capacity() * (size_of::<Waiting>() + size_of::<u32>())
-    }
-
     pub fn shows(&self) -> &[Show] {
         self.shows.all()
     }
@@ -195,6 +184,24 @@ impl Bands {
             newest(&mut past);
             put_borrowed(row_key, &Told { of: self, band, shows: &story.shows, past: &past }, &mut scratch)
         })
+    }
+}
+
+impl Fold for Bands {
+    fn fold(&mut self, taps: &Taps) {
+        self.add(taps);
+    }
+
+    fn memory(&self) -> usize {
+        self.bands.memory()
+            + self.windows.memory()
+            + self.at_show.memory()
+            + self.stories.memory()
+            + self.shared.memory()
+            + 12 * self.before.len()
+            + 4 * self.story_of.len()
+            + self.past * size_of::<Past>()
+            + self.waiting.capacity() * (size_of::<Waiting>() + size_of::<u32>())
     }
 }
 

@@ -10,6 +10,7 @@ use models::taps::sessions::Sessions;
 use super::super::breakdown;
 use super::super::fold::{CLOSED, MAX_COUNTRIES, MAX_HOSTS, MAX_LANGUAGES, MAX_WINDOWS, class_index};
 use super::super::rows::{Minute, NONE, OVERFLOW, Peak, Referrers, Summary, Tally, key};
+use super::beside::Fold;
 use super::intern::{Column, Map, Names, Table};
 use super::shows::{Show, Shows};
 use super::taps::{COUNTRY, LANGUAGE, MODES, REFERRER, Taps, WINDOW};
@@ -86,7 +87,7 @@ struct Agent {
 }
 
 impl Counts {
-    pub fn fold(&mut self, taps: &Taps) {
+    fn add(&mut self, taps: &Taps) {
         let mut shows = self.shows.column(taps);
         let overflow = self.names.number(OVERFLOW);
         let windows = Column { missing: self.names.number(NONE), ..self.names.column(taps.member(WINDOW)) };
@@ -168,11 +169,6 @@ impl Counts {
         self.minutes.entry((show, first.div_euclid(MINUTE))).new_bands += 1;
     }
 
-    pub fn memory(&self) -> usize {
-        let tallies = self.totals.len() * size_of::<Totals>();
-        self.names.memory() + self.minutes.memory() + tallies
-    }
-
     pub fn summaries(&self) -> Result<Vec<RowPut>, ApplyError> {
         let peaks = self.peaks()?;
         let mut rows = Vec::new();
@@ -248,6 +244,17 @@ impl Counts {
             rows.push(put_of(RowKey { tenant: tenant(&show.tenant)?, key: row_key }, &row)?);
         }
         Ok(rows)
+    }
+}
+
+impl Fold for Counts {
+    fn fold(&mut self, taps: &Taps) {
+        self.add(taps);
+    }
+
+    fn memory(&self) -> usize {
+        let tallies = self.totals.len() * size_of::<Totals>();
+        self.names.memory() + self.minutes.memory() + tallies
     }
 }
 

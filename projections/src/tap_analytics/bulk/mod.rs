@@ -4,6 +4,7 @@
 //! parts, one part in each pass.
 
 mod bands;
+mod beside;
 mod counts;
 mod intern;
 mod order;
@@ -23,6 +24,7 @@ use domain::{RecordedEvent, TenantId};
 use models::taps::Classifier;
 
 use self::bands::Bands;
+use self::beside::{Beside, Fold as _};
 use self::counts::{Counts, People};
 use self::intern::{Column, MISSING, Names};
 use self::shows::Show;
@@ -91,13 +93,11 @@ pub struct TapBulk {
     /// `None` where visits are not told apart.
     gap_seconds: Option<u32>,
     part: Part,
-    counts: Counts,
-    bands: Bands,
-    visitors: Visitors,
+    counts: Beside<Counts>,
+    bands: Beside<Bands>,
+    visitors: Beside<Visitors>,
     settings: BTreeMap<(TenantId, Arc<str>), EventSettings>,
     shared: BTreeMap<(Show, Show), u64>,
-    /// Checked, and folded while the next ones are checked.
-    waiting: Option<Taps>,
 }
 
 impl TapBulk {
@@ -112,65 +112,44 @@ impl TapBulk {
             classifier: Classifier::new(model.classifier.parameters().clone()),
             gap_seconds: model.gap_seconds,
             part,
-            counts: Counts::default(),
-            bands: Bands::new(part),
-            visitors: Visitors::new(part),
+            counts: Beside::default(),
+            bands: Beside::Idle(Bands::new(part)),
+            visitors: Beside::Idle(Visitors::new(part, model.gap_seconds)),
             settings: BTreeMap::new(),
             shared: BTreeMap::new(),
-            waiting: None,
         }
     }
 
-    /// Folds those that wait, and checks others meanwhile, which wait then.
-    fn fold_waiting(&mut self, next: Option<Columns>) -> Result<Vec<u64>, ApplyError> {
-        let (waiting, classifier, first_pass) =
-            (self.waiting.take(), &self.classifier, self.part.number == 0);
-        let (counts, bands, visitors) = (&mut self.counts, &mut self.bands, &mut self.visitors);
-        let gap_seconds = self.gap_seconds;
-        let (folded, checked) = std::thread::scope(|scope| {
-            let folding = waiting.as_ref().map(|taps| {
-                let bands = scope.spawn(|| bands.fold(taps));
-                let others = scope.spawn(move || {
-                    if first_pass {
-                        counts.fold(taps);
-                    }
-                    visitors.fold(taps, gap_seconds);
-                });
-                (bands, others)
-            });
-            let checked = next.map(|batch| {
-                let head = batch.event_type == PREVIEWED;
-                Taps::new(batch, head, classifier)
-            });
-            (folding.map_or(Ok(()), |(bands, others)| bands.join().and(others.join())), checked)
-        });
-        folded.map_err(|_| ApplyError::Event("folding taps panicked".into()))?;
-        let Some((taps, broken)) = checked else { return Ok(Vec::new()) };
-        self.waiting = Some(taps);
-        Ok(broken)
-    }
-
     /// What the pass found out about shows, into their counts.
-    fn gather(&mut self) {
-        let numbers: Vec<u32> = self.bands.shows().iter().map(|s| self.counts.number(s)).collect();
+    fn gather(&mut self) -> Result<(), ApplyError> {
+        let (counts, bands, visitors) =
+            (self.counts.settled()?, self.bands.settled()?, self.visitors.settled()?);
+        let numbers: Vec<u32> = bands.shows().iter().map(|s| counts.number(s)).collect();
         let mut people: Vec<People> = numbers.iter().map(|_| People::default()).collect();
-        for (show, band) in self.bands.each() {
+        for (show, band) in bands.each() {
             let taps = band.classes[0];
             if let Some(first) = band.first {
-                self.counts.new_band(numbers[show], first);
+                counts.new_band(numbers[show], first);
             }
             people[show].unique_bands += u64::from(taps > 0);
             people[show].repeat_bands += u64::from(taps > 1);
         }
-        let seen = self.visitors.shows().iter().map(|s| self.counts.number(s)).collect::<Vec<u32>>();
-        let visitors = seen.into_iter().zip(self.visitors.people());
+        let seen = visitors.shows().iter().map(|s| counts.number(s)).collect::<Vec<u32>>();
+        let visitors = seen.into_iter().zip(visitors.people());
         for (show, people) in numbers.into_iter().zip(people).chain(visitors) {
-            self.counts.add_people(show, &people);
+            counts.add_people(show, &people);
         }
-        for ((a, b), bands) in self.bands.shared() {
+        for ((a, b), bands) in bands.shared() {
             let pair = if a.event < b.event { (a, b) } else { (b, a) };
             *self.shared.entry((pair.0.clone(), pair.1.clone())).or_default() += bands;
         }
+        Ok(())
+    }
+
+    fn begin(&mut self, part: Part) {
+        self.part = part;
+        self.bands = Beside::Idle(Bands::new(part));
+        self.visitors = Beside::Idle(Visitors::new(part, self.gap_seconds));
     }
 
     fn settings(&self) -> impl Iterator<Item = Result<RowPut, ApplyError>> {
@@ -199,18 +178,25 @@ impl Bulk for TapBulk {
 
     fn split(&mut self, memory: usize) -> bool {
         // The first pass holds all counts, in however many parts the rest is.
-        if self.counts.memory() > memory / 2 {
+        let fits = self.counts.settled().is_ok_and(|counts| counts.memory() <= memory / 2);
+        if !fits {
             return false;
         }
-        let part = Part { number: 0, of: self.part.of * 2 };
-        (self.part, self.bands, self.visitors) = (part, Bands::new(part), Visitors::new(part));
-        (self.counts, self.settings, self.shared, self.waiting) = Default::default();
-        part.of <= MAX_PASSES
+        self.begin(Part { number: 0, of: self.part.of * 2 });
+        (self.counts, self.settings, self.shared) = Default::default();
+        self.part.of <= MAX_PASSES
     }
 
     fn fold(&mut self, batch: Columns) -> Result<Vec<u64>, ApplyError> {
-        let broken = self.fold_waiting(Some(batch))?;
-        Ok(if self.part.number == 0 { broken } else { Vec::new() })
+        let head = batch.event_type == PREVIEWED;
+        let (taps, broken) = Taps::new(batch, head, &self.classifier);
+        let (taps, first_pass) = (Arc::new(taps), self.part.number == 0);
+        self.bands.give(&taps)?;
+        self.visitors.give(&taps)?;
+        if first_pass {
+            self.counts.give(&taps)?;
+        }
+        Ok(if first_pass { broken } else { Vec::new() })
     }
 
     fn event(&mut self, event: &RecordedEvent) -> Result<(), ApplyError> {
@@ -225,22 +211,21 @@ impl Bulk for TapBulk {
     }
 
     fn end_pass(&mut self, rows: &mut Sink<'_>) -> Result<(), ApplyError> {
-        self.fold_waiting(None)?;
-        self.bands.settle();
-        self.gather();
-        give(rows, BANDS, self.bands.band_rows())?;
-        give(rows, HISTORY, self.bands.history_rows())?;
-        give(rows, VISITORS, self.visitors.rows())?;
-        self.part.number += 1;
-        self.bands = Bands::new(self.part);
-        self.visitors = Visitors::new(self.part);
+        self.bands.settled()?.settle();
+        self.gather()?;
+        let bands = self.bands.settled()?;
+        give(rows, BANDS, bands.band_rows())?;
+        give(rows, HISTORY, bands.history_rows())?;
+        give(rows, VISITORS, self.visitors.settled()?.rows())?;
+        self.begin(Part { number: self.part.number + 1, of: self.part.of });
         if self.part.number < self.part.of {
             return Ok(());
         }
         give(rows, EVENTS, self.settings())?;
-        give(rows, SUMMARY, self.counts.summaries()?.into_iter().map(Ok))?;
-        give(rows, REFERRERS, self.counts.referrers()?.into_iter().map(Ok))?;
-        give(rows, MINUTES, self.counts.minutes()?.into_iter().map(Ok))?;
+        let counts = self.counts.settled()?;
+        give(rows, SUMMARY, counts.summaries()?.into_iter().map(Ok))?;
+        give(rows, REFERRERS, counts.referrers()?.into_iter().map(Ok))?;
+        give(rows, MINUTES, counts.minutes()?.into_iter().map(Ok))?;
         give(rows, SHARED, self.shared())
     }
 }

@@ -5,6 +5,7 @@ use models::taps::Class;
 use models::taps::sessions::{self, Session, Sessions};
 
 use super::super::rows::{Seen, key};
+use super::beside::Fold;
 use super::counts::People;
 use super::intern::{MISSING, Names, Table, latest};
 use super::order::order;
@@ -17,6 +18,8 @@ use crate::working_set::put_of;
 #[derive(Default)]
 pub struct Visitors {
     part: Part,
+    /// `None` where visits are not told apart.
+    gap_seconds: Option<u32>,
     shows: Shows,
     visitors: Names,
     /// Visits by show and visitor; none where they are not told apart.
@@ -30,11 +33,11 @@ pub struct Visitors {
 }
 
 impl Visitors {
-    pub fn new(part: Part) -> Self {
-        Self { part, ..Self::default() }
+    pub fn new(part: Part, gap_seconds: Option<u32>) -> Self {
+        Self { part, gap_seconds, ..Self::default() }
     }
 
-    pub fn fold(&mut self, taps: &Taps, gap_seconds: Option<u32>) {
+    fn add(&mut self, taps: &Taps) {
         let mut shows = self.shows.column(taps);
         let visitors = self.part.column(&mut self.visitors, taps.member(VISITOR));
         for row in 0..taps.len() {
@@ -46,20 +49,13 @@ impl Visitors {
                     *before = (show, self.seen.number((show, visitor)));
                 }
                 let visits = &mut self.seen.values[before.1 as usize];
-                if let Some(gap) = gap_seconds {
+                if let Some(gap) = self.gap_seconds {
                     let before = visits.capacity();
                     sessions::add(visits, taps.columns.at[row], gap, self.figures.entry(show));
                     self.visits = self.visits + visits.capacity() - before;
                 }
             }
         }
-    }
-
-    pub fn memory(&self) -> usize {
-        self.visitors.memory()
-            + self.seen.memory()
-            + 8 * self.before.len()
-            + self.visits * size_of::<Session>()
     }
 
     pub fn shows(&self) -> &[Show] {
@@ -91,5 +87,18 @@ impl Visitors {
                 &Seen { visits: self.seen.values[i].clone() },
             )
         })
+    }
+}
+
+impl Fold for Visitors {
+    fn fold(&mut self, taps: &Taps) {
+        self.add(taps);
+    }
+
+    fn memory(&self) -> usize {
+        self.visitors.memory()
+            + self.seen.memory()
+            + 8 * self.before.len()
+            + self.visits * size_of::<Session>()
     }
 }
