@@ -67,6 +67,10 @@ impl Texts {
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 
+    fn memory(&self) -> usize {
+        self.bytes.len() + 8 * self.ends.len() + 4 * self.codes.len()
+    }
+
     /// Keeps the rows for which `keep` is true.
     fn retain(&mut self, keep: &[bool]) {
         let mut row = keep.iter();
@@ -123,6 +127,12 @@ impl Columns {
 
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
+    }
+
+    /// Bytes, about.
+    pub fn memory(&self) -> usize {
+        let texts = std::iter::once(&self.tenants).chain(&self.members);
+        16 * self.len() + texts.map(Texts::memory).sum::<usize>()
     }
 
     /// Keeps the rows for which `keep` is true.

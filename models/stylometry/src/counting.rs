@@ -301,6 +301,22 @@ mod tests {
         }
 
         #[test]
+        fn words_in_blocks_are_the_words_one_by_one(words in proptest::collection::vec("[a-c]{1,2}|[a-bB]{17,18}|é?[abÉ]{1,2}", 0..400)) {
+            let text = words.join(" ");
+            let (mut blocks, mut single, mut found) = (Lexicon::default(), Lexicon::default(), Vec::new());
+            blocks.number_each(&text, |start, word, number| found.push((start, word, number)));
+            let expected: Vec<_> =
+                tokens::words(&text).map(|(start, word)| (start, word, single.number(&text, start, word))).collect();
+            prop_assert_eq!(&found, &expected);
+            let mut known = Lexicon::default();
+            expected.iter().filter(|(_, _, n)| n % 2 == 0).for_each(|(_, word, _)| { known.number(word, 0, word); });
+            let mut again = Vec::new();
+            known.find_each(&text, |number| again.push(number));
+            let expected: Vec<_> = expected.iter().map(|(start, word, _)| known.get(&text, *start, word)).collect();
+            prop_assert_eq!(again, expected);
+        }
+
+        #[test]
         fn many_keys_keep_their_numbers(keys in proptest::collection::vec(0u64..5_000, 0..3_000)) {
             let (mut numbers, mut expected, mut tally) = (Numbers::default(), HashMap::new(), Tally::default());
             for key in &keys {

@@ -258,5 +258,25 @@ mod tests {
             });
             prop_assert_eq!(found, slowly(&text, length));
         }
+
+        #[test]
+        fn grams_in_blocks_are_the_grams_one_by_one(text in "([a-c]{1,30}|é){0,40}", length in 1usize..=3) {
+            let (mut blocks, mut single, mut keys, mut found) =
+                (Grams::default(), Grams::default(), Vec::new(), Vec::new());
+            blocks.number_each(&text, length, &mut keys, |number| found.push(number));
+            let (mut expected, mut known) = (Vec::new(), Vec::new());
+            each_gram(&text, length, |gram| {
+                let number = single.number(gram, known.len() as u32);
+                if number as usize == known.len() {
+                    known.push(gram);
+                }
+                expected.push(number);
+            });
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(keys, known);
+            let mut again = Vec::new();
+            blocks.find_each(&text, length, |number| again.push(number));
+            prop_assert_eq!(again, expected.into_iter().map(Some).collect::<Vec<_>>());
+        }
     }
 }

@@ -15,9 +15,9 @@ use projections::bulk::{Batches, Bulk, Columns, Extent, Wants};
 use projections::projector::{LeftOut, attempt, letter};
 use projections::working_set::{Bounds, Fetch};
 use projections::{ApplyError, Projection, Rows};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Builder;
 use super::decode::Decoder;
@@ -136,8 +136,10 @@ impl FromColumns<'_> {
         let bulk = Arc::new(Mutex::new(bulk));
         loop {
             match self.passes(&bulk, reach, &left_out).await {
-                Err(Halted::Memory(bytes)) if locked(&bulk).split(self.builder.options.memory) => {
-                    let passes = locked(&bulk).passes();
+                Err(Halted::Memory(bytes)) => {
+                    let memory = self.builder.options.memory;
+                    let split = blocking(&bulk, move |bulk| Ok(bulk.split(memory).then(|| bulk.passes())));
+                    let Some(passes) = split.await? else { return Err(Halted::Memory(bytes)) };
                     tracing::info!(generation = %self.lease.generation, bytes, passes, "folding in smaller parts");
                     self.progress.set(|a| a.events = 0);
                 }
@@ -187,9 +189,9 @@ impl FromColumns<'_> {
         let Some(sealed) = self.builder.sealed.as_ref().filter(|_| through > 0) else {
             return Ok((0, Vec::new()));
         };
-        let mut batches = ahead(sealed.read(wants, through).await?);
+        let mut batches = ahead(sealed.read(wants, through).await?)?;
         let (mut events, mut broken) = (0, Vec::new());
-        while let Some(batch) = batches.0.recv().await {
+        while let Some(batch) = batches.recv().await {
             let mut batch = batch?;
             if self.stop.is_cancelled() {
                 return Err(Halted::Stop);
@@ -372,18 +374,22 @@ impl Fetch for Empty {
 
 type Batch = Result<Columns, domain::ports::archive::ArchiveError>;
 
-/// Reads while the batches before are folded.
-fn ahead(mut batches: Box<dyn Batches>) -> (mpsc::Receiver<Batch>, AbortOnDropHandle<()>) {
+/// Reads while the batches before are folded, on a thread that yields to
+/// others: putting columns together takes long.
+fn ahead(mut batches: Box<dyn Batches>) -> Result<mpsc::Receiver<Batch>, ReplayError> {
     let (give, receiver) = mpsc::channel(AHEAD);
-    let task = tokio::spawn(async move {
+    let read = async move {
         while let Some(batch) = batches.next().await.transpose() {
             let failed = batch.is_err();
             if give.send(batch).await.is_err() || failed {
                 return;
             }
         }
-    });
-    (receiver, AbortOnDropHandle::new(task))
+    };
+    let runtime = Handle::current();
+    ::background::spawn("columns", move || runtime.block_on(read))
+        .map_err(|e| ReplayError::Fold(format!("no thread to read on: {e}")))?;
+    Ok(receiver)
 }
 
 type Held = Arc<Mutex<Box<dyn Bulk>>>;

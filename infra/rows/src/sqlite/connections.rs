@@ -1,7 +1,7 @@
 //! A bounded set of connections, each used on a blocking thread.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,8 +42,10 @@ pub struct Connections {
     idle: Mutex<Vec<Connection>>,
     /// Never closed.
     permits: Semaphore,
-    /// A thread brings the write-ahead log into the file.
-    checkpointing: AtomicBool,
+    /// One while a thread brings the write-ahead log into the file.
+    checkpoints: Arc<Semaphore>,
+    /// Of that thread.
+    checkpointer: Mutex<Option<Connection>>,
     /// Pages of that log, the last time it was looked at.
     waiting: AtomicU32,
 }
@@ -54,7 +56,8 @@ impl Connections {
             path: path.into(),
             idle: Mutex::default(),
             permits: Semaphore::new(max),
-            checkpointing: AtomicBool::new(false),
+            checkpoints: Arc::new(Semaphore::new(1)),
+            checkpointer: Mutex::default(),
             waiting: AtomicU32::new(0),
         }
     }
@@ -71,9 +74,20 @@ impl Connections {
         Ok(done?)
     }
 
-    /// On a thread that yields to others. What it writes is brought into the
-    /// file by another one, a little at a time: whoever syncs another file
-    /// meanwhile waits for all that is under way.
+    /// What is written is brought into the file by another thread, a little at
+    /// a time: whoever syncs another file meanwhile waits for all that is under
+    /// way.
+    pub async fn with_much<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, RowsError> {
+        let all = self.clone();
+        let done = self.with(move |connection| all.write_much(connection, work)).await;
+        self.checkpoint_beside();
+        done
+    }
+
+    /// The same on a thread that yields to others.
     pub async fn in_background<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
@@ -82,49 +96,69 @@ impl Connections {
         let all = self.clone();
         let (give, result) = oneshot::channel();
         let run = move || {
-            let done = all.on_one(|connection| {
-                checkpoint_after(connection, NEVER)?;
-                let done = work(connection);
-                checkpoint_after(connection, MUCH)?;
-                // Only while nobody writes does that log begin anew.
-                if all.waiting.load(Ordering::Relaxed) >= MUCH {
-                    all.checkpoint(connection)?;
-                }
-                done
-            });
-            all.checkpoint_beside();
-            let _ = give.send(done);
+            let _ = give.send(all.on_one(|connection| all.write_much(connection, work)));
         };
         background::spawn("rows", run).map_err(|e| unavailable(&e))?;
         let done = result.await.map_err(|e| unavailable(&e))?;
         drop(permit);
+        self.checkpoint_beside();
         Ok(done?)
+    }
+
+    fn write_much<T>(
+        &self,
+        connection: &mut Connection,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        checkpoint_after(connection, NEVER)?;
+        let done = work(connection);
+        checkpoint_after(connection, MUCH)?;
+        // Only while nobody writes does that log begin anew.
+        if self.waiting.load(Ordering::Relaxed) >= MUCH {
+            self.checkpoint(connection);
+        }
+        done
     }
 
     /// While others write, unless it is under way.
     fn checkpoint_beside(self: &Arc<Self>) {
-        if self.checkpointing.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        let Ok(permit) = Arc::clone(&self.checkpoints).try_acquire_owned() else { return };
         let all = self.clone();
         let run = move || {
-            let done = all.on_one(|connection| all.checkpoint(connection));
-            if let Err(error) = done {
-                tracing::debug!(?error, "rows are not brought into their file yet");
+            let mut kept = all.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept.take().map_or_else(|| open(&all.path), Ok) {
+                Ok(connection) => {
+                    all.checkpoint(&connection);
+                    *kept = Some(connection);
+                }
+                Err(error) => tracing::debug!(?error, "no connection to bring rows into their file"),
             }
-            all.checkpointing.store(false, Ordering::Release);
+            drop(kept);
+            drop(permit);
         };
-        if background::spawn("checkpoint", run).is_err() {
-            self.checkpointing.store(false, Ordering::Release);
+        if let Err(error) = background::spawn("checkpoint", run) {
+            tracing::debug!(%error, "no thread to bring rows into their file");
         }
     }
 
+    /// Until no other thread brings rows into the file; its connection is closed.
+    pub async fn checkpointed(&self) {
+        // Never closed.
+        let permit = self.checkpoints.acquire().await;
+        self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(permit);
+    }
+
     /// Brings pages of the write-ahead log into the file, as far as no reader
-    /// needs what stands there.
-    fn checkpoint(&self, connection: &Connection) -> Result<(), Fault> {
-        let pages = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| r.get::<_, i64>(1))?;
-        self.waiting.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-        Ok(())
+    /// needs what stands there. What is committed is committed without it.
+    fn checkpoint(&self, connection: &Connection) {
+        let pages = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| r.get::<_, i64>(1));
+        match pages.map(u32::try_from) {
+            Ok(Ok(pages)) => self.waiting.store(pages, Ordering::Relaxed),
+            // Somebody else is at it.
+            Ok(Err(_)) => {}
+            Err(error) => tracing::debug!(%error, "rows are not brought into their file yet"),
+        }
     }
 
     fn on_one<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {

@@ -40,9 +40,10 @@ impl Generations for SqliteRows {
         for table in known.tables.iter().filter(|t| t.sorted) {
             let (id, table) = (known.id.clone(), table.name.clone());
             let index = move |c: &mut Connection| Ok(c.execute_batch(&registry::index(&id, &table))?);
-            self.writer.in_background(index).await?;
+            self.writer.with_much(index).await?;
         }
         let of = lease.clone();
+        self.writer.checkpointed().await;
         self.writer.with(move |c| ready(c, &of)).await
     }
 

@@ -8,8 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use super::taps::Taps;
 use crate::projection::ApplyError;
 
-/// Batches that wait for a fold.
-const AHEAD: usize = 2;
+/// Batches that wait for a fold, beside the one that is folded.
+const AHEAD: usize = 1;
 
 /// What a batch is folded into.
 pub trait Fold: Default + Send + 'static {
@@ -27,6 +27,8 @@ pub enum Beside<F> {
 pub struct Busy<F> {
     give: SyncSender<Arc<Taps>>,
     memory: Arc<AtomicUsize>,
+    /// Bytes of batches that are not folded yet.
+    waiting: Arc<AtomicUsize>,
     thread: JoinHandle<F>,
 }
 
@@ -43,6 +45,7 @@ impl<F: Fold> Beside<F> {
             *self = Self::Busy(start(std::mem::take(fold))?);
         }
         let Self::Busy(busy) = self else { return Ok(()) };
+        busy.waiting.fetch_add(taps.memory(), Ordering::Relaxed);
         busy.give.send(taps.clone()).map_err(|_| broken())
     }
 
@@ -65,7 +68,7 @@ impl<F: Fold> Beside<F> {
     pub fn memory(&self) -> usize {
         match self {
             Self::Idle(fold) => fold.memory(),
-            Self::Busy(busy) => busy.memory.load(Ordering::Relaxed),
+            Self::Busy(busy) => busy.memory.load(Ordering::Relaxed) + busy.waiting.load(Ordering::Relaxed),
         }
     }
 }
@@ -75,17 +78,19 @@ impl<F: Fold> Beside<F> {
 fn start<F: Fold>(mut fold: F) -> Result<Busy<F>, ApplyError> {
     let (give, batches) = sync_channel::<Arc<Taps>>(AHEAD);
     let memory = Arc::new(AtomicUsize::new(fold.memory()));
-    let told = memory.clone();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let (told, gone) = (memory.clone(), waiting.clone());
     let work = move || {
         for taps in batches {
             fold.fold(&taps);
             told.store(fold.memory(), Ordering::Relaxed);
+            gone.fetch_sub(taps.memory(), Ordering::Relaxed);
         }
         fold
     };
     let thread = Builder::new().name("fold".to_owned()).spawn(work);
     let thread = thread.map_err(|e| ApplyError::Event(format!("no thread to fold on: {e}")))?;
-    Ok(Busy { give, memory, thread })
+    Ok(Busy { give, memory, waiting, thread })
 }
 
 fn broken() -> ApplyError {

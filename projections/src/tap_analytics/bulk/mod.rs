@@ -178,6 +178,8 @@ impl Bulk for TapBulk {
 
     fn split(&mut self, memory: usize) -> bool {
         // The first pass holds all counts, in however many parts the rest is.
+        // Their memory is free before it is taken again.
+        let _ = (self.bands.settled(), self.visitors.settled());
         let fits = self.counts.settled().is_ok_and(|counts| counts.memory() <= memory / 2);
         if !fits {
             return false;

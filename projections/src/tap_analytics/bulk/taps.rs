@@ -50,6 +50,11 @@ impl Taps {
         self.columns.len()
     }
 
+    /// Bytes, about.
+    pub fn memory(&self) -> usize {
+        self.columns.memory()
+    }
+
     pub fn member(&self, member: usize) -> &Texts {
         &self.columns.members[member]
     }
