@@ -241,23 +241,29 @@ impl Dispatcher {
 
     async fn follow(mut self, stop: &CancellationToken) -> Result<(), DispatchError> {
         // Nothing is sent before all that is recorded is known.
-        while self.step().await? && !stop.is_cancelled() {}
+        let known = self.parts.log.head().await?.position;
+        while self.position < known && !stop.is_cancelled() && self.step().await? {}
+        let mut behind = true;
         while !stop.is_cancelled() {
             let next = self.send_due();
-            let sleep = next.map_or(Duration::from_secs(60), |at| until(at, self.parts.clock.now()));
-            tokio::select! {
-                () = stop.cancelled() => break,
-                Some(done) = self.under_way.join_next() => {
-                    let mut all = vec![done?];
-                    while let Some(more) = self.under_way.try_join_next() {
-                        all.push(more?);
-                    }
-                    self.record(all).await?;
+            let mut ended = Vec::new();
+            // Signals may come as fast as they are taken in: there is no waiting for an end.
+            if !behind {
+                let sleep = next.map_or(Duration::from_secs(60), |at| until(at, self.parts.clock.now()));
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    Some(done) = self.under_way.join_next() => ended.push(done?),
+                    changed = self.parts.log.changed(self.position) => { changed?; }
+                    () = tokio::time::sleep(sleep) => {}
                 }
-                changed = self.parts.log.changed(self.position) => { changed?; }
-                () = tokio::time::sleep(sleep) => {}
             }
-            while self.step().await? && !stop.is_cancelled() {}
+            while let Some(done) = self.under_way.try_join_next() {
+                ended.push(done?);
+            }
+            if !ended.is_empty() {
+                self.record(ended).await?;
+            }
+            behind = self.step().await?;
         }
         self.finish().await
     }
