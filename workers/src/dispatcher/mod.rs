@@ -268,6 +268,11 @@ impl Dispatcher {
         self.finish().await
     }
 
+    /// Now, or when the newest event was recorded if that is later.
+    fn latest(&self) -> Timestamp {
+        self.parts.clock.now().max(self.newest)
+    }
+
     /// Waits a little for what is under way, so that it is recorded.
     async fn finish(mut self) -> Result<(), DispatchError> {
         let mut all = Vec::new();

@@ -81,7 +81,7 @@ impl Dispatcher {
     /// Begins what is due, and tells when to look again.
     pub(super) fn send_due(&mut self) -> Option<Timestamp> {
         let now = self.parts.clock.now();
-        let latest = now.max(self.newest);
+        let latest = self.latest();
         let mut earliest: Option<Timestamp> = None;
         let due = self.ledger.all().filter(|(_, endpoint)| !endpoint.due.is_empty());
         let keys: Vec<EndpointKey> = due.map(|(key, _)| key).collect();

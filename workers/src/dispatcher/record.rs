@@ -24,8 +24,7 @@ const STREAM_PAGE: usize = 1_000;
 impl Dispatcher {
     fn context(&self) -> Context {
         // Never before what it answers to, so that a clock set back leaves waits as long as they are.
-        let now = self.parts.clock.now().max(self.newest);
-        Context { now: domain::time::to_micros(now), urls: UrlPolicy::default() }
+        Context { now: domain::time::to_micros(self.latest()), urls: UrlPolicy::default() }
     }
 
     fn as_append<E: Serialize>(

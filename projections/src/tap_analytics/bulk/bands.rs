@@ -86,31 +86,6 @@ impl Bands {
         Self { part, ..Self::default() }
     }
 
-    fn add(&mut self, taps: &Taps) {
-        let mut shows = self.shows.column(taps);
-        let windows = self.windows.column(taps.member(WINDOW));
-        let bands = self.part.column(&mut self.bands, taps.member(BAND));
-        for row in 0..taps.len() {
-            let band = bands.at(taps.member(BAND), row);
-            if band == MISSING {
-                continue;
-            }
-            let show = shows.at(&mut self.shows, taps, row);
-            let tap = Past {
-                at: taps.columns.at[row],
-                position: taps.columns.positions[row],
-                show,
-                window: windows.at(taps.member(WINDOW), row),
-                class: taps.class(row),
-                mode: taps.mode(row),
-            };
-            self.waiting.push(Waiting { band, tap });
-        }
-        if self.waiting.len() >= TOGETHER {
-            self.settle();
-        }
-    }
-
     /// Folds those that wait; has to be done before anything is asked for.
     pub fn settle(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
@@ -189,7 +164,28 @@ impl Bands {
 
 impl Fold for Bands {
     fn fold(&mut self, taps: &Taps) {
-        self.add(taps);
+        let mut shows = self.shows.column(taps);
+        let windows = self.windows.column(taps.member(WINDOW));
+        let bands = self.part.column(&mut self.bands, taps.member(BAND));
+        for row in 0..taps.len() {
+            let band = bands.at(taps.member(BAND), row);
+            if band == MISSING {
+                continue;
+            }
+            let show = shows.at(&mut self.shows, taps, row);
+            let tap = Past {
+                at: taps.columns.at[row],
+                position: taps.columns.positions[row],
+                show,
+                window: windows.at(taps.member(WINDOW), row),
+                class: taps.class(row),
+                mode: taps.mode(row),
+            };
+            self.waiting.push(Waiting { band, tap });
+        }
+        if self.waiting.len() >= TOGETHER {
+            self.settle();
+        }
     }
 
     fn memory(&self) -> usize {

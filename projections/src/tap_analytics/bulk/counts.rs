@@ -87,49 +87,6 @@ struct Agent {
 }
 
 impl Counts {
-    fn add(&mut self, taps: &Taps) {
-        let mut shows = self.shows.column(taps);
-        let overflow = self.names.number(OVERFLOW);
-        let windows = Column { missing: self.names.number(NONE), ..self.names.column(taps.member(WINDOW)) };
-        let countries = self.renamed(taps, COUNTRY, |c| breakdown::country(c).into_owned());
-        let languages = self.renamed(taps, LANGUAGE, |l| breakdown::language(l).into_owned());
-        let hosts = self.renamed(taps, REFERRER, |r| breakdown::referrer_host(r).into_owned());
-        let agents = self.agents(taps);
-        for row in 0..taps.len() {
-            let show = shows.at(&mut self.shows, taps, row);
-            while self.totals.len() <= show as usize {
-                self.totals.push(Totals::default());
-                self.people.push(People::default());
-            }
-            let totals = &mut self.totals[show as usize];
-            let (class, mode) = (taps.class(row), usize::from(taps.mode(row)));
-            let at = taps.columns.at[row];
-            totals.classes[class_index(class)] += 1;
-            let minute = self.minutes.entry((show, at.div_euclid(MINUTE)));
-            minute.classes[class_index(class)] += 1;
-            // A minute has six times ten seconds.
-            minute.tens[(at.rem_euclid(MINUTE) / 10_000_000) as usize][class_index(class)] += 1;
-            let agent = &agents[taps.agent(row)];
-            if let Some(bot_class) = agent.bot_class {
-                totals.bot_classes.add(bot_class, CLOSED, overflow);
-            }
-            if class != Class::Human {
-                continue;
-            }
-            minute.modes[mode] += 1;
-            totals.modes[mode] += 1;
-            totals.first = Some(totals.first.map_or(at, |first| first.min(at)));
-            totals.last = Some(totals.last.map_or(at, |last| last.max(at)));
-            totals.windows.add(windows.at(taps.member(WINDOW), row), MAX_WINDOWS, overflow);
-            totals.devices.add(agent.device, CLOSED, overflow);
-            totals.os.add(agent.os, CLOSED, overflow);
-            totals.browsers.add(agent.browser, CLOSED, overflow);
-            totals.countries.add(countries.at(taps.member(COUNTRY), row), MAX_COUNTRIES, overflow);
-            totals.languages.add(languages.at(taps.member(LANGUAGE), row), MAX_LANGUAGES, overflow);
-            totals.hosts.add(hosts.at(taps.member(REFERRER), row), MAX_HOSTS, overflow);
-        }
-    }
-
     fn renamed(&mut self, taps: &Taps, member: usize, name: impl Fn(Option<&str>) -> String) -> Column {
         let by_code = taps.member(member).values().map(|v| self.names.number(&name(Some(v)))).collect();
         Column { by_code, missing: self.names.number(&name(None)) }
@@ -249,7 +206,46 @@ impl Counts {
 
 impl Fold for Counts {
     fn fold(&mut self, taps: &Taps) {
-        self.add(taps);
+        let mut shows = self.shows.column(taps);
+        let overflow = self.names.number(OVERFLOW);
+        let windows = Column { missing: self.names.number(NONE), ..self.names.column(taps.member(WINDOW)) };
+        let countries = self.renamed(taps, COUNTRY, |c| breakdown::country(c).into_owned());
+        let languages = self.renamed(taps, LANGUAGE, |l| breakdown::language(l).into_owned());
+        let hosts = self.renamed(taps, REFERRER, |r| breakdown::referrer_host(r).into_owned());
+        let agents = self.agents(taps);
+        for row in 0..taps.len() {
+            let show = shows.at(&mut self.shows, taps, row);
+            while self.totals.len() <= show as usize {
+                self.totals.push(Totals::default());
+                self.people.push(People::default());
+            }
+            let totals = &mut self.totals[show as usize];
+            let (class, mode) = (taps.class(row), usize::from(taps.mode(row)));
+            let at = taps.columns.at[row];
+            totals.classes[class_index(class)] += 1;
+            let minute = self.minutes.entry((show, at.div_euclid(MINUTE)));
+            minute.classes[class_index(class)] += 1;
+            // A minute has six times ten seconds.
+            minute.tens[(at.rem_euclid(MINUTE) / 10_000_000) as usize][class_index(class)] += 1;
+            let agent = &agents[taps.agent(row)];
+            if let Some(bot_class) = agent.bot_class {
+                totals.bot_classes.add(bot_class, CLOSED, overflow);
+            }
+            if class != Class::Human {
+                continue;
+            }
+            minute.modes[mode] += 1;
+            totals.modes[mode] += 1;
+            totals.first = Some(totals.first.map_or(at, |first| first.min(at)));
+            totals.last = Some(totals.last.map_or(at, |last| last.max(at)));
+            totals.windows.add(windows.at(taps.member(WINDOW), row), MAX_WINDOWS, overflow);
+            totals.devices.add(agent.device, CLOSED, overflow);
+            totals.os.add(agent.os, CLOSED, overflow);
+            totals.browsers.add(agent.browser, CLOSED, overflow);
+            totals.countries.add(countries.at(taps.member(COUNTRY), row), MAX_COUNTRIES, overflow);
+            totals.languages.add(languages.at(taps.member(LANGUAGE), row), MAX_LANGUAGES, overflow);
+            totals.hosts.add(hosts.at(taps.member(REFERRER), row), MAX_HOSTS, overflow);
+        }
     }
 
     fn memory(&self) -> usize {

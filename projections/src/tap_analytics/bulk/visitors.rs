@@ -37,27 +37,6 @@ impl Visitors {
         Self { part, gap_seconds, ..Self::default() }
     }
 
-    fn add(&mut self, taps: &Taps) {
-        let mut shows = self.shows.column(taps);
-        let visitors = self.part.column(&mut self.visitors, taps.member(VISITOR));
-        for row in 0..taps.len() {
-            let visitor = visitors.at(taps.member(VISITOR), row);
-            if visitor != MISSING && taps.class(row) == Class::Human {
-                let show = shows.at(&mut self.shows, taps, row);
-                let before = latest(&mut self.before, visitor);
-                if before.0 != show {
-                    *before = (show, self.seen.number((show, visitor)));
-                }
-                let visits = &mut self.seen.values[before.1 as usize];
-                if let Some(gap) = self.gap_seconds {
-                    let before = visits.capacity();
-                    sessions::add(visits, taps.columns.at[row], gap, self.figures.entry(show));
-                    self.visits = self.visits + visits.capacity() - before;
-                }
-            }
-        }
-    }
-
     pub fn shows(&self) -> &[Show] {
         self.shows.all()
     }
@@ -92,7 +71,24 @@ impl Visitors {
 
 impl Fold for Visitors {
     fn fold(&mut self, taps: &Taps) {
-        self.add(taps);
+        let mut shows = self.shows.column(taps);
+        let visitors = self.part.column(&mut self.visitors, taps.member(VISITOR));
+        for row in 0..taps.len() {
+            let visitor = visitors.at(taps.member(VISITOR), row);
+            if visitor != MISSING && taps.class(row) == Class::Human {
+                let show = shows.at(&mut self.shows, taps, row);
+                let before = latest(&mut self.before, visitor);
+                if before.0 != show {
+                    *before = (show, self.seen.number((show, visitor)));
+                }
+                let visits = &mut self.seen.values[before.1 as usize];
+                if let Some(gap) = self.gap_seconds {
+                    let before = visits.capacity();
+                    sessions::add(visits, taps.columns.at[row], gap, self.figures.entry(show));
+                    self.visits = self.visits + visits.capacity() - before;
+                }
+            }
+        }
     }
 
     fn memory(&self) -> usize {
