@@ -8,14 +8,15 @@ use domain::ports::log::EventLog;
 use infra_archive::arrow_array::cast::AsArray;
 use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use infra_archive::{ArchiveStore, Chunks, Scan, SealedHistory, positions};
+use infra_archive::{ArchiveStore, Chunk, Chunks, Scan, SealedHistory, positions};
 use privacy::{Keyring, OpenedLog};
 use projections::bulk::{Batches, Columns, Extent, Room, Sealed, Texts, Wants};
 use replays::history;
 
 use super::opened;
 
-/// Rows given away at once: those of a row group, which share dictionaries.
+/// Rows given away at once, about: those of a row group, which share
+/// dictionaries.
 const ROWS: usize = 131_072;
 const OCCURRED: &str = "occurred_at";
 const RECORDED: &str = "recorded_at";
@@ -49,7 +50,8 @@ impl Sealed for ArchiveColumns {
         }
         let scan = Scan::new(&[wants.event_type], &names).dictionaries().in_background();
         let chunks = self.archive.scan(&manifest, &scan);
-        Ok(Box::new(Reader { chunks, wants, members, keys, through, ended: false, room: Room::default() }))
+        let room = Room::default();
+        Ok(Box::new(Reader { chunks, next: None, wants, members, keys, through, ended: false, room }))
     }
 
     fn events(&self) -> Arc<dyn EventLog> {
@@ -60,6 +62,8 @@ impl Sealed for ArchiveColumns {
 
 struct Reader {
     chunks: Chunks,
+    /// Read, and left for the batch to come.
+    next: Option<Chunk>,
     wants: Wants,
     members: Vec<String>,
     /// If any of the members may be sealed.
@@ -76,10 +80,19 @@ impl Batches for Reader {
         let mut gathered = Gathered::new(self.wants, &self.room);
         let mut batches = Vec::new();
         while !self.ended && gathered.columns.len() < ROWS {
-            let Some(chunk) = self.chunks.next().await? else {
+            let chunk = match self.next.take() {
+                Some(chunk) => Some(chunk),
+                None => self.chunks.next().await?,
+            };
+            let Some(chunk) = chunk else {
                 self.ended = true;
                 break;
             };
+            // A row group of less than all rows would shift those after it.
+            if gathered.columns.len() >= ROWS / 2 && gathered.brings_dictionaries(&chunk, &self.members) {
+                self.next = Some(chunk);
+                break;
+            }
             for part in &chunk.parts {
                 batches.push(gathered.add(&part.batch, &self.members, self.through)?);
             }
@@ -103,7 +116,8 @@ struct Gathered {
 
 #[derive(Default)]
 struct Dictionary {
-    last: Option<ArrayRef>,
+    /// Its values; held, so that no other's take their place in memory.
+    last: Option<StringArray>,
     /// The code of its first value.
     base: i32,
 }
@@ -113,6 +127,19 @@ impl Gathered {
         let columns = Columns::with_room(wants, room);
         let members = wants.members.iter().map(|_| Dictionary::default()).collect();
         Self { columns, tenants: Dictionary::default(), members }
+    }
+
+    /// Whether it repeats many values that are there already, since it is of
+    /// another row group.
+    fn brings_dictionaries(&self, chunk: &Chunk, members: &[String]) -> bool {
+        let other = |batch: &RecordBatch| {
+            self.members.iter().zip(members).any(|(dictionary, name)| {
+                let coded = batch.column_by_name(name).and_then(|c| c.as_dictionary_opt::<Int32Type>());
+                let values = coded.and_then(|c| c.values().as_string_opt::<i32>());
+                values.is_some_and(|values| values.len() > batch.num_rows() && !dictionary.is(values))
+            })
+        };
+        chunk.parts.iter().any(|part| other(&part.batch))
     }
 
     /// Returns the rows that were taken over.
@@ -142,6 +169,15 @@ impl Gathered {
 }
 
 impl Dictionary {
+    /// Whether these are its values: batches of a row group share their bytes,
+    /// but each has an array of its own over them.
+    fn is(&self, values: &StringArray) -> bool {
+        let same = |last: &StringArray| {
+            last.offsets().ptr_eq(values.offsets()) && last.values().ptr_eq(values.values())
+        };
+        self.last.as_ref().is_some_and(same)
+    }
+
     fn add(
         &mut self,
         column: Option<&ArrayRef>,
@@ -155,11 +191,11 @@ impl Dictionary {
             return Ok(());
         };
         let coded = column.as_dictionary_opt::<Int32Type>().ok_or_else(|| unread(name))?;
-        if !self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, coded.values())) {
-            let values = coded.values().as_string_opt::<i32>().ok_or_else(|| unread(name))?;
+        let values = coded.values().as_string_opt::<i32>().ok_or_else(|| unread(name))?;
+        if !self.is(values) {
             self.base = i32::try_from(texts.len()).map_err(|_| unread(name))?;
             add_all(values, texts).ok_or_else(|| unread(name))?;
-            self.last = Some(coded.values().clone());
+            self.last = Some(values.clone());
         }
         let keys = coded.keys();
         if keys.null_count() == 0 {

@@ -14,10 +14,10 @@ use infra_archive::{ArchiveStore, Archiver, Patience, S3Settings, Settings};
 use infra_keys::{Keks, LocalKek, SqliteKeys};
 use infra_log::MemoryLog;
 use infra_rows::MemoryRows;
-use privacy::{Keyring, OpenedLog};
+use privacy::{Keyring, NoKeys, OpenedLog};
 use projections::Projection;
 use projections::board::Board;
-use projections::bulk::Sealed;
+use projections::bulk::{Sealed, Texts, Wants};
 use projections::tap_analytics::TapAnalytics;
 use replays::build::{Builder, Options};
 use replays::checksum::Checksum;
@@ -230,4 +230,37 @@ async fn what_was_erased_is_the_same_in_both_and_changes_no_recorded_byte() {
         }
     }
     assert_eq!(bed.raw.read(0, 10_000, &ReadFilter::default()).await.unwrap(), recorded);
+}
+
+/// Batches of a row group share its dictionary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
+    let clock = Arc::new(FixedClock::at("2026-07-02T00:00:00Z"));
+    let log = Arc::new(MemoryLog::new(clock.clone()));
+    let stream = StreamId::new(&TenantId::new("acme").unwrap(), tap::KIND, "hub-1").unwrap();
+    let taps = (4..40_000).map(fact).filter(|(.., event)| &*event.event_type == tap::TAPPED);
+    let taps: Vec<_> = taps.map(|(.., event)| event).collect();
+    let metadata = Metadata {
+        actor: "test".into(),
+        command_id: Uuid::nil(),
+        correlation_id: "c".into(),
+        causation_id: None,
+    };
+    let batch = taps.chunks(5_000).map(|events| {
+        let (stream, events) = (stream.clone(), events.to_vec());
+        let writes = vec![StreamWrite { stream, expected: ExpectedVersion::Any, events }];
+        Append { writes, metadata: metadata.clone(), idempotency: None }
+    });
+    assert!(log.append(batch.collect()).await.iter().all(Result::is_ok));
+    let folder = tempfile::tempdir().unwrap();
+    let archive = ArchiveStore::folder(folder.path()).unwrap();
+    Archiver::new(archive.clone(), log, clock, Settings::default()).seal(true).await.unwrap();
+    let columns = ArchiveColumns { archive, keys: Arc::new(Keyring::new(Arc::new(NoKeys))) };
+    let wants = Wants { event_type: tap::TAPPED, members: &["band_id", "mode"] };
+    let mut batches = columns.read(wants, u64::MAX).await.unwrap();
+    let batch = batches.next().await.unwrap().unwrap();
+    assert!(batch.len() > 30_000, "{} rows in one batch", batch.len());
+    // 211 bands, and one that is none.
+    assert_eq!(batch.members.iter().map(Texts::len).collect::<Vec<_>>(), [212, 2]);
+    assert!(batches.next().await.unwrap().is_none());
 }
