@@ -221,3 +221,59 @@ fn add_all(values: &StringArray, texts: &mut Texts) -> Option<()> {
 fn unread(column: &str) -> ArchiveError {
     ArchiveError::Damaged { object: format!("column {column}"), reason: "it is not as it was sealed".into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use infra_archive::Part;
+    use infra_archive::arrow_array::{DictionaryArray, Int32Array, Int64Array, TimestampMicrosecondArray};
+
+    use super::*;
+
+    const WANTS: Wants = Wants { event_type: domain::tap::TAPPED, members: &["band_id"] };
+
+    fn values(prefix: &str, count: u32) -> StringArray {
+        (0..count).map(|n| Some(format!("{prefix}{n}"))).collect()
+    }
+
+    fn coded(values: &StringArray, codes: &[i32]) -> ArrayRef {
+        // An array of its own over the same bytes, as batches have it.
+        let values = Arc::new(values.clone());
+        Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::from(codes.to_vec()), values))
+    }
+
+    fn batch(first: i64, bands: &StringArray, codes: &[i32]) -> RecordBatch {
+        let positions = first..first + codes.len() as i64;
+        let at = Arc::new(TimestampMicrosecondArray::from_iter_values(positions.clone()));
+        let columns: [(&str, ArrayRef); 5] = [
+            ("position", Arc::new(Int64Array::from_iter_values(positions))),
+            (OCCURRED, at.clone()),
+            (RECORDED, at),
+            (TENANT, coded(&values("acme", 1), &vec![0; codes.len()])),
+            ("p_band_id", coded(bands, codes)),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn chunk(batch: RecordBatch) -> Chunk {
+        Chunk { after: 0, through: 9, parts: vec![Part { event_type: WANTS.event_type.into(), batch }] }
+    }
+
+    #[test]
+    fn values_of_a_row_group_are_taken_over_once() {
+        let (one, other, few) = (values("a", 10), values("b", 10), values("c", 1));
+        let members = ["p_band_id".to_owned()];
+        let mut gathered = Gathered::new(WANTS, &Room::default());
+        gathered.add(&batch(1, &one, &[9, 0]), &members, u64::MAX).unwrap();
+        assert!(!gathered.brings_dictionaries(&chunk(batch(3, &one, &[9, 1])), &members));
+        gathered.add(&batch(3, &one, &[9, 1]), &members, u64::MAX).unwrap();
+        assert_eq!(gathered.columns.members[0].len(), 10);
+        assert!(gathered.brings_dictionaries(&chunk(batch(5, &other, &[0, 2])), &members));
+        assert!(!gathered.brings_dictionaries(&chunk(batch(5, &few, &[0, 0])), &members));
+        gathered.add(&batch(5, &other, &[0, 2]), &members, u64::MAX).unwrap();
+        let bands: Vec<&str> = gathered.columns.members[0].values().collect();
+        let codes = &gathered.columns.members[0].codes;
+        let read: Vec<&str> = codes.iter().map(|code| bands[*code as usize]).collect();
+        assert_eq!(read, ["a9", "a0", "a9", "a1", "b0", "b2"]);
+        assert_eq!(bands.len(), 20);
+    }
+}
