@@ -38,6 +38,23 @@ impl Sealed for ArchiveColumns {
     }
 
     async fn read(&self, wants: Wants, through: u64) -> Result<Box<dyn Batches>, ArchiveError> {
+        self.read_by(ROWS, wants, through).await
+    }
+
+    fn events(&self) -> Arc<dyn EventLog> {
+        let sealed = history::Sealed(Arc::new(SealedHistory::new(self.archive.clone())));
+        Arc::new(OpenedLog::new(Arc::new(sealed), self.keys.clone(), true))
+    }
+}
+
+impl ArchiveColumns {
+    /// About so many rows at a time.
+    pub async fn read_by(
+        &self,
+        rows: usize,
+        wants: Wants,
+        through: u64,
+    ) -> Result<Box<dyn Batches>, ArchiveError> {
         let Some(manifest) = self.archive.manifest().await? else {
             return Err(ArchiveError::Missing { object: "the manifest".into() });
         };
@@ -51,16 +68,12 @@ impl Sealed for ArchiveColumns {
         let scan = Scan::new(&[wants.event_type], &names).dictionaries().in_background();
         let chunks = self.archive.scan(&manifest, &scan);
         let room = Room::default();
-        Ok(Box::new(Reader { chunks, next: None, wants, members, keys, through, ended: false, room }))
-    }
-
-    fn events(&self) -> Arc<dyn EventLog> {
-        let sealed = history::Sealed(Arc::new(SealedHistory::new(self.archive.clone())));
-        Arc::new(OpenedLog::new(Arc::new(sealed), self.keys.clone(), true))
+        Ok(Box::new(Reader { rows, chunks, next: None, wants, members, keys, through, ended: false, room }))
     }
 }
 
 struct Reader {
+    rows: usize,
     chunks: Chunks,
     /// Read, and left for the batch to come.
     next: Option<Chunk>,
@@ -79,7 +92,7 @@ impl Batches for Reader {
     async fn next(&mut self) -> Result<Option<Columns>, ArchiveError> {
         let mut gathered = Gathered::new(self.wants, &self.room);
         let mut batches = Vec::new();
-        while !self.ended && gathered.columns.len() < ROWS {
+        while !self.ended && gathered.columns.len() < self.rows {
             let chunk = match self.next.take() {
                 Some(chunk) => Some(chunk),
                 None => self.chunks.next().await?,
@@ -88,8 +101,10 @@ impl Batches for Reader {
                 self.ended = true;
                 break;
             };
-            // A row group of less than all rows would shift those after it.
-            if gathered.columns.len() >= ROWS / 2 && gathered.brings_dictionaries(&chunk, &self.members) {
+            // The last row group of a segment has less than all rows and would
+            // shift those after it: each would be in two batches. A small one does.
+            if gathered.columns.len() >= self.rows / 2 && gathered.brings_dictionaries(&chunk, &self.members)
+            {
                 self.next = Some(chunk);
                 break;
             }
@@ -106,8 +121,9 @@ impl Batches for Reader {
     }
 }
 
-/// Batches put together. A dictionary that several of them share is taken over
-/// once.
+/// Batches put together. A dictionary of the file that several of them share is
+/// taken over once; where values are too many for one, the reader makes a small
+/// one for each batch.
 struct Gathered {
     columns: Columns,
     tenants: Dictionary,

@@ -232,14 +232,29 @@ async fn what_was_erased_is_the_same_in_both_and_changes_no_recorded_byte() {
     assert_eq!(bed.raw.read(0, 10_000, &ReadFilter::default()).await.unwrap(), recorded);
 }
 
-/// Batches of a row group share its dictionary.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
+/// An archive of a segment for each of these ranges' taps.
+async fn segments(ranges: &[std::ops::Range<u64>]) -> (ArchiveColumns, tempfile::TempDir) {
     let clock = Arc::new(FixedClock::at("2026-07-02T00:00:00Z"));
     let log = Arc::new(MemoryLog::new(clock.clone()));
+    let folder = tempfile::tempdir().unwrap();
+    let archive = ArchiveStore::folder(folder.path()).unwrap();
+    let archiver = Archiver::new(archive.clone(), log.clone(), clock, Settings::default());
+    for range in ranges {
+        record(&log, range.clone()).await;
+        archiver.seal(true).await.unwrap();
+    }
+    (ArchiveColumns { archive, keys: Arc::new(Keyring::new(Arc::new(NoKeys))) }, folder)
+}
+
+async fn record(log: &MemoryLog, range: std::ops::Range<u64>) {
     let stream = StreamId::new(&TenantId::new("acme").unwrap(), tap::KIND, "hub-1").unwrap();
-    let taps = (4..40_000).map(fact).filter(|(.., event)| &*event.event_type == tap::TAPPED);
-    let taps: Vec<_> = taps.map(|(.., event)| event).collect();
+    let tap = |n: u64| {
+        let (.., mut event) = fact(n);
+        let visitor = format!("v{}", n * 13 % 307);
+        event.payload = event.payload.replace(&visitor, &format!("v{}", n % 15_000));
+        (&*event.event_type == tap::TAPPED).then_some(event)
+    };
+    let taps: Vec<_> = range.filter_map(tap).collect();
     let metadata = Metadata {
         actor: "test".into(),
         command_id: Uuid::nil(),
@@ -252,10 +267,12 @@ async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
         Append { writes, metadata: metadata.clone(), idempotency: None }
     });
     assert!(log.append(batch.collect()).await.iter().all(Result::is_ok));
-    let folder = tempfile::tempdir().unwrap();
-    let archive = ArchiveStore::folder(folder.path()).unwrap();
-    Archiver::new(archive.clone(), log, clock, Settings::default()).seal(true).await.unwrap();
-    let columns = ArchiveColumns { archive, keys: Arc::new(Keyring::new(Arc::new(NoKeys))) };
+}
+
+/// Batches of a row group share its dictionary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
+    let (columns, _folder) = segments(&[4..40_000]).await;
     let wants = Wants { event_type: tap::TAPPED, members: &["band_id", "mode"] };
     let mut batches = columns.read(wants, u64::MAX).await.unwrap();
     let batch = batches.next().await.unwrap().unwrap();
@@ -263,4 +280,35 @@ async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
     // 211 bands, and one that is none.
     assert_eq!(batch.members.iter().map(Texts::len).collect::<Vec<_>>(), [212, 2]);
     assert!(batches.next().await.unwrap().is_none());
+}
+
+/// Each has more values than a batch of the file has rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_end_with_a_segment_and_leave_nothing_out() {
+    let (columns, _folder) = segments(&[4..20_000, 20_000..41_000, 41_000..62_000, 62_000..65_000]).await;
+    let wants = Wants { event_type: tap::TAPPED, members: &["visitor"] };
+    let all = read_all(&columns, usize::MAX, wants).await;
+    let by_segment = read_all(&columns, 32_768, wants).await;
+    let sizes = |read: &[Vec<(u64, String)>]| read.iter().map(Vec::len).collect::<Vec<_>>();
+    let whole = sizes(&all);
+    assert!(whole.len() == 1 && whole[0] > 60_000, "{whole:?}");
+    // The last is too small for a batch of its own, and ends what there is.
+    let found = sizes(&by_segment);
+    let tapped = |range: std::ops::Range<u64>| range.filter(|n| !n.is_multiple_of(17)).count();
+    let expected = [4..20_000, 20_000..41_000, 41_000..65_000].map(tapped);
+    assert_eq!(found, expected);
+    assert_eq!(by_segment.concat(), all.concat());
+    assert!(all.concat().iter().map(|(position, _)| *position).eq(1..=whole[0] as u64));
+}
+
+/// Positions and visitors, batch by batch.
+async fn read_all(columns: &ArchiveColumns, rows: usize, wants: Wants) -> Vec<Vec<(u64, String)>> {
+    let mut batches = columns.read_by(rows, wants, u64::MAX).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(batch) = batches.next().await.unwrap() {
+        let visitors: Vec<&str> = batch.members[0].values().collect();
+        let of = batch.members[0].codes.iter().map(|code| visitors[*code as usize].to_owned());
+        read.push(batch.positions.iter().copied().zip(of).collect());
+    }
+    read
 }

@@ -151,7 +151,7 @@ fn whatever_happens_to_workers_the_bytes_are_the_same() {
 fn objects(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let (folders, mut files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    files.retain(|path| !path.to_string_lossy().contains('#'));
+    files.retain(|path| !path.file_name().unwrap().to_string_lossy().contains('#'));
     files.extend(folders.iter().flat_map(|folder| objects(folder)));
     files
 }

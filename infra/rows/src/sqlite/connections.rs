@@ -179,7 +179,8 @@ impl Connections {
 /// Bytes of a page of a new file; one that is there keeps its own. Documents of
 /// histories take some 1,500: of 4,096 a quarter would stay empty.
 const PAGE: u32 = 8_192;
-/// Pages of the write-ahead log, 64 MiB: each checkpoint syncs twice, and pages
+/// Pages of the write-ahead log, some 64 MiB, or half of that in a file of
+/// 4 KiB pages: each checkpoint syncs twice, and pages
 /// that are changed again meanwhile go into the file once.
 const MUCH: u32 = 8_000;
 const NEVER: u32 = 0;
