@@ -6,6 +6,7 @@
 //! rows ([`backend`]).
 
 mod answers;
+mod asked;
 mod backend;
 mod decode;
 mod keeping;

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::LogOptions;
 use crate::answers::{Answers, BATCHES};
+use crate::asked::AskedHead;
 use crate::backend::Backend;
 use crate::keeping::{Keeps, stream_is_whole};
 use crate::plan::Mark;
@@ -62,6 +63,7 @@ pub struct Found {
 pub struct DatabaseLog<R> {
     pub(crate) reads: Arc<R>,
     tip: Arc<Tip>,
+    asked: AskedHead,
     queue: Arc<Queue>,
     batch: Limits,
     writer: std::sync::Mutex<Option<(JoinHandle<()>, tokio::task::JoinHandle<()>)>>,
@@ -128,7 +130,8 @@ impl<R: Reads> DatabaseLog<R> {
             }))
         };
         let writer = std::sync::Mutex::new(Some((writer, answers)));
-        Ok(Self { reads, tip, queue, batch, writer, waker, _poller: poller })
+        let asked = AskedHead::new();
+        Ok(Self { reads, tip, asked, queue, batch, writer, waker, _poller: poller })
     }
 
     pub fn waker(&self) -> Waker {
@@ -168,7 +171,8 @@ impl<R: Reads> DatabaseLog<R> {
         if known > after {
             return Ok(known);
         }
-        let head = self.reads.head().await?.position;
+        let ask = async { self.reads.head().await.map(|head| head.position) };
+        let head = self.asked.head(ask).await?;
         self.tip.raise(head);
         Ok(head)
     }
