@@ -24,6 +24,10 @@ use crate::working_set::{Fetch, Rows};
 const WAIT: Duration = Duration::from_secs(1);
 /// How long to leave a generation alone that is held where it is.
 const HELD: Duration = Duration::from_millis(50);
+/// How long the checkpoint may stay behind events that say nothing to the
+/// projection. Each commit of a checkpoint alone takes the store's writer from
+/// those that have rows.
+const UNSTORED: Duration = Duration::from_millis(50);
 /// Dead letters applied in one transaction of a retry.
 const RETRY_CHUNK: usize = 1_000;
 
@@ -35,7 +39,12 @@ pub struct Session {
     options: Options,
     lease: Lease,
     filter: ReadFilter,
+    /// Read up to here.
     position: u64,
+    /// The store's checkpoint; between it and `position` nothing changes a row.
+    stored: u64,
+    /// Since when they differ.
+    behind: Option<Instant>,
     /// Partitions with dead letters.
     parked: HashSet<String>,
     left_out: LeftOut,
@@ -74,6 +83,8 @@ impl Session {
             left_out: LeftOut::read(&*projector.log, &lease.generation).await?,
             held: None,
             position: lease.position,
+            stored: lease.position,
+            behind: None,
             parked: parked.into_iter().map(|(partition, _)| partition).collect(),
             working: Some(Rows::new(Box::new(fetch), projector.options.memory)),
             options: projector.options.clone(),
@@ -94,7 +105,10 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        match self.store_checkpoint().await {
+            Err(Halt::Rows(RowsError::Held { .. })) => Ok(()),
+            stored => stored,
+        }
     }
 
     /// One page of the log. Returns the next one if it has been read already.
@@ -115,6 +129,7 @@ impl Session {
                 page.events.retain(|e| e.position <= held);
                 page.through = page.through.min(held);
                 self.batch(page).await?;
+                self.store_checkpoint().await?;
             }
             return Ok(None);
         }
@@ -129,6 +144,8 @@ impl Session {
         } else {
             self.batch(page).await?;
             sleep(self.options.linger, cancel).await;
+            // Only if there is news the log is worth asking.
+            self.wait(cancel).await?;
         }
         Ok(None)
     }
@@ -137,19 +154,22 @@ impl Session {
     /// compares it; what was folded past it is forgotten.
     fn stay_behind(&mut self, position: u64) {
         self.held = Some(position);
+        (self.position, self.behind) = (self.stored, None);
         if let Some(rows) = &mut self.working {
             rows.discard();
         }
     }
 
     async fn wait(&mut self, cancel: &CancellationToken) -> Result<(), Halt> {
-        tokio::select! {
-            () = cancel.cancelled() => Ok(()),
+        let pause = self.behind.map_or(WAIT, |since| UNSTORED.saturating_sub(since.elapsed()));
+        let news = tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            news = tokio::time::timeout(pause, self.log.changed(self.position)) => news,
+        };
+        match news {
+            Ok(news) => Ok(news.map(drop)?),
             // No news is no failure.
-            news = tokio::time::timeout(WAIT, self.log.changed(self.position)) => match news {
-                Ok(Err(error)) => Err(error.into()),
-                _ => Ok(()),
-            },
+            Err(_) => self.store_checkpoint().await,
         }
     }
 
@@ -174,6 +194,9 @@ impl Session {
         if !self.left_out.is_empty() {
             page.events.retain(|e| !self.left_out.contains(e.position));
         }
+        if page.events.is_empty() {
+            return self.pass(page.through).await;
+        }
         let folded = self
             .blocking(move |rows| fold(projection.as_ref(), rows, &parked, &page.events, page.through))
             .await?;
@@ -194,6 +217,20 @@ impl Session {
         Ok(())
     }
 
+    /// Nothing up to there changes a row.
+    async fn pass(&mut self, through: u64) -> Result<(), Halt> {
+        self.position = through;
+        let since = *self.behind.get_or_insert_with(Instant::now);
+        if since.elapsed() >= UNSTORED { self.store_checkpoint().await } else { Ok(()) }
+    }
+
+    async fn store_checkpoint(&mut self) -> Result<(), Halt> {
+        match self.stored < self.position {
+            true => self.commit(self.position, Vec::new(), Vec::new(), Vec::new()).await,
+            false => Ok(()),
+        }
+    }
+
     async fn commit(
         &mut self,
         to: u64,
@@ -202,12 +239,12 @@ impl Session {
         unparked: Vec<u64>,
     ) -> Result<(), Halt> {
         let lease = self.lease.clone();
-        let commit = Commit { lease, from: self.position, to, changes, parked, unparked };
+        let commit = Commit { lease, from: self.stored, to, changes, parked, unparked };
         self.rows.commit(commit).await?;
         if let Some(rows) = &mut self.working {
             rows.committed();
         }
-        self.position = to;
+        (self.position, self.stored, self.behind) = (to, to, None);
         self.progress.moved(to);
         Ok(())
     }

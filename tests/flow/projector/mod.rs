@@ -1,6 +1,7 @@
 //! The projector against stores that fail, stop and hand over.
 
 pub mod faulty;
+mod passing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,9 +90,13 @@ fn log() -> Arc<MemoryLog> {
 }
 
 async fn append(log: &MemoryLog, stream: &str, payload: &str) {
+    append_of(log, TYPE, stream, payload).await;
+}
+
+async fn append_of(log: &MemoryLog, event_type: &'static str, stream: &str, payload: &str) {
     let event = NewEvent {
         event_id: Uuid::now_v7(),
-        event_type: TYPE.into(),
+        event_type: event_type.into(),
         schema: 1,
         occurred_at: None,
         payload: payload.into(),
