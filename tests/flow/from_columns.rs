@@ -232,15 +232,15 @@ async fn what_was_erased_is_the_same_in_both_and_changes_no_recorded_byte() {
     assert_eq!(bed.raw.read(0, 10_000, &ReadFilter::default()).await.unwrap(), recorded);
 }
 
-/// An archive of a segment for each of these ranges' taps.
-async fn segments(ranges: &[std::ops::Range<u64>]) -> (ArchiveColumns, tempfile::TempDir) {
+/// An archive of a segment for the taps of each of these ranges.
+async fn segments(ranges: &[(u64, u64)]) -> (ArchiveColumns, tempfile::TempDir) {
     let clock = Arc::new(FixedClock::at("2026-07-02T00:00:00Z"));
     let log = Arc::new(MemoryLog::new(clock.clone()));
     let folder = tempfile::tempdir().unwrap();
     let archive = ArchiveStore::folder(folder.path()).unwrap();
     let archiver = Archiver::new(archive.clone(), log.clone(), clock, Settings::default());
-    for range in ranges {
-        record(&log, range.clone()).await;
+    for (from, to) in ranges {
+        record(&log, *from..*to).await;
         archiver.seal(true).await.unwrap();
     }
     (ArchiveColumns { archive, keys: Arc::new(Keyring::new(Arc::new(NoKeys))) }, folder)
@@ -272,7 +272,7 @@ async fn record(log: &MemoryLog, range: std::ops::Range<u64>) {
 /// Batches of a row group share its dictionary.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
-    let (columns, _folder) = segments(&[4..40_000]).await;
+    let (columns, _folder) = segments(&[(4, 40_000)]).await;
     let wants = Wants { event_type: tap::TAPPED, members: &["band_id", "mode"] };
     let mut batches = columns.read(wants, u64::MAX).await.unwrap();
     let batch = batches.next().await.unwrap().unwrap();
@@ -285,7 +285,8 @@ async fn a_value_stands_once_in_a_dictionary_however_many_rows_have_it() {
 /// Each has more values than a batch of the file has rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_end_with_a_segment_and_leave_nothing_out() {
-    let (columns, _folder) = segments(&[4..20_000, 20_000..41_000, 41_000..62_000, 62_000..65_000]).await;
+    let (columns, _folder) =
+        segments(&[(4, 20_000), (20_000, 41_000), (41_000, 62_000), (62_000, 65_000)]).await;
     let wants = Wants { event_type: tap::TAPPED, members: &["visitor"] };
     let all = read_all(&columns, usize::MAX, wants).await;
     let by_segment = read_all(&columns, 32_768, wants).await;
