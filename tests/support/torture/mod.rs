@@ -92,6 +92,7 @@ impl Torture {
             process.kill()?;
             process.wait()?;
         }
+        writer::end(&*log).await?;
         let mut report = check::check(&*log, folder.path()).await?;
         readers::stop(readers, &mut report).await?;
         (report.kills, report.restarts) = (kills, restarts);

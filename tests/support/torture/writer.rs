@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use domain::envelope::{Metadata, NewEvent};
 use domain::ports::log::{Append, AppendError, EventLog, ExpectedVersion, Idempotency, Receipt, StreamWrite};
 use domain::{StreamId, TenantId};
@@ -25,6 +26,32 @@ pub async fn write(target: &str, notes: &str, writers: usize) -> Result<()> {
         task.await??;
     }
     Ok(())
+}
+
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A server may still be committing what a killed process sent: one who appends
+/// now waits for it, and nothing comes after that.
+pub async fn end(log: &dyn EventLog) -> Result<()> {
+    let metadata = Metadata {
+        actor: "torture".into(),
+        command_id: Uuid::now_v7(),
+        correlation_id: "end".into(),
+        causation_id: None,
+    };
+    let stream = StreamId::new(&TenantId::new("torture")?, "end", &Uuid::now_v7().to_string())?;
+    let write = StreamWrite { stream, expected: ExpectedVersion::Any, events: vec![event()] };
+    let append = Append { writes: vec![write], metadata, idempotency: None };
+    for _ in 0..TRIES {
+        match log.append(vec![append.clone()]).await.pop() {
+            Some(Ok(_)) => return Ok(()),
+            // Its connection is from before the server was restarted.
+            Some(Err(AppendError::Unavailable { .. })) => tokio::time::sleep(PAUSE).await,
+            other => bail!("the last append was not taken: {other:?}"),
+        }
+    }
+    bail!("the log is away")
 }
 
 struct Writer {
