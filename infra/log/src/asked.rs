@@ -1,9 +1,13 @@
 //! One question to the database for all who ask at the same time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use domain::ports::log::LogError;
 use tokio::sync::Mutex;
+
+/// How long another's question is waited for before one's own is put.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everybody who follows the log looks for more after each append, and finds
 /// what the others find.
@@ -15,23 +19,25 @@ pub(crate) struct AskedHead {
 struct Answer {
     /// Of its question, by when that began.
     number: u64,
-    head: Result<u64, LogError>,
+    head: u64,
 }
 
 impl AskedHead {
     pub fn new() -> Self {
-        Self { begun: AtomicU64::new(0), last: Mutex::new(Answer { number: 0, head: Ok(0) }) }
+        Self { begun: AtomicU64::new(0), last: Mutex::new(Answer { number: 0, head: 0 }) }
     }
 
     /// The answer to `ask`, or to a question that began after this was called.
     pub async fn head(&self, ask: impl Future<Output = Result<u64, LogError>>) -> Result<u64, LogError> {
         let before = self.begun.load(Ordering::SeqCst);
-        let mut last = self.last.lock().await;
+        let Ok(mut last) = tokio::time::timeout(PATIENCE, self.last.lock()).await else {
+            return ask.await;
+        };
         if last.number <= before {
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            *last = Answer { number, head: ask.await };
+            *last = Answer { number, head: ask.await? };
         }
-        last.head.clone()
+        Ok(last.head)
     }
 }
 
@@ -55,6 +61,9 @@ mod tests {
             let ask = async {
                 let number = self.questions.fetch_add(1, Ordering::SeqCst) as u64 + 1;
                 self.answers.acquire().await.unwrap().forget();
+                if number == 7 {
+                    std::future::pending::<()>().await;
+                }
                 if number == 5 { Err(LogError::Unavailable("away".to_owned())) } else { Ok(number) }
             };
             self.asked.head(ask).await
@@ -95,7 +104,7 @@ mod tests {
         }
         assert_eq!(bed.questions.load(Ordering::SeqCst), 4);
 
-        // A failure is the answer of those alone who shared the question.
+        // A failure is nobody else's answer.
         let failed = come(&bed, 1).await;
         let waiting = come(&bed, 2).await;
         bed.answers.add_permits(2);
@@ -105,5 +114,11 @@ mod tests {
         for task in waiting {
             assert_eq!(task.await.unwrap(), Ok(6));
         }
+
+        // One that hangs holds nobody up for long.
+        let hanging = come(&bed, 1).await;
+        bed.answers.add_permits(2);
+        assert_eq!(bed.head().await, Ok(8));
+        assert!(!hanging[0].is_finished());
     }
 }

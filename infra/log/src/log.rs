@@ -29,6 +29,8 @@ use crate::writer::Writer;
 
 /// Payload bytes after which a page ends, however many events were asked for.
 pub(crate) const PAGE_BYTES: usize = 16 << 20;
+/// Before the head is looked up again where it had moved.
+const AFTER_NEWS: Duration = Duration::from_millis(10);
 /// Positions that one filtered read looks through at most.
 const FILTER_WINDOW: u64 = 100_000;
 
@@ -118,14 +120,17 @@ impl<R: Reads> DatabaseLog<R> {
         let poller = {
             let (waker, tip, reads) = (waker.clone(), tip.clone(), reads.clone());
             AbortOnDropHandle::new(tokio::spawn(async move {
+                let mut news = false;
                 loop {
                     tip.someone_waits().await;
-                    tokio::time::sleep(waker.pause()).await;
+                    // Where others append, more follows as a rule.
+                    let pause = if news { waker.pause().min(AFTER_NEWS) } else { waker.pause() };
+                    tokio::time::sleep(pause).await;
                     metrics::counter!("daybook_log_polls_total").increment(1);
                     // Waiting goes on while the database is away.
-                    if let Ok(head) = reads.head().await {
-                        tip.raise(head.position);
-                    }
+                    let Ok(head) = reads.head().await else { continue };
+                    news = head.position > tip.position();
+                    tip.raise(head.position);
                 }
             }))
         };

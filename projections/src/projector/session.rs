@@ -102,7 +102,15 @@ impl Session {
             match self.step(ahead.take(), cancel).await {
                 Ok(next) => ahead = next,
                 Err(Halt::Rows(RowsError::Held { position })) => self.stay_behind(position),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What was passed before it is passed.
+                    if matches!(error, Halt::Log(_) | Halt::Fold(_))
+                        && let Err(unstored) = self.store_checkpoint().await
+                    {
+                        tracing::debug!(%unstored, "the checkpoint stays where it is");
+                    }
+                    return Err(error);
+                }
             }
         }
         match self.store_checkpoint().await {
@@ -115,7 +123,7 @@ impl Session {
     async fn step(&mut self, ahead: Option<Page>, cancel: &CancellationToken) -> Result<Option<Page>, Halt> {
         if self.gauges.due() {
             let head = self.log.head().await?.position;
-            self.gauges.measure(self.position, head);
+            self.gauges.measure(self.stored, head);
             self.left_out.refresh(&*self.log).await?;
         }
         if !self.parked.is_empty() && self.retries_seen.elapsed() >= WAIT {
@@ -281,7 +289,8 @@ impl Session {
             Some(next) if failed => vec![DeadLetter { error, ..next.letter }],
             _ => Vec::new(),
         };
-        self.commit(self.position, changes, parked, unparked).await?;
+        // A generation that is held may be retried, where it is.
+        self.commit(self.stored, changes, parked, unparked).await?;
         Ok(!failed)
     }
 
