@@ -174,7 +174,7 @@ fn what_is_changed_in_the_archive_is_found_without_the_log() {
     let verdict = bed.verify(&alone, 0);
     assert_eq!((&verdict["last"], &verdict["signed"]), (&json!(size), &json!(size)));
 
-    let segments: Vec<_> = walk(&archive.join("log"));
+    let segments = daybook_tests::files(&archive.join("log"));
     let largest = segments.iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
     let whole = std::fs::read(largest).unwrap();
     let changed = super::bed::flip(largest, whole.len() / 2);
@@ -232,9 +232,4 @@ fn tiles_beside_the_archive_are_those_of_its_events() {
     assert_eq!(bed.verify(&alone, 4)["finding"]["kind"], "damaged");
     std::fs::write(&shown, note).unwrap();
     bed.verify(&alone, 0);
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

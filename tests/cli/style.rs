@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use daybook_tests::data;
+use daybook_tests::{data, files};
 use serde_json::Value;
 
 use super::{daybook, json_lines, text};
@@ -240,23 +240,11 @@ fn imported_texts_are_sealed_and_known_the_second_time() {
     assert!(shown.contains("sample.part_recorded") && shown.contains("\"sealed\""), "{shown}");
     let prose = prose(0, 0, 12);
     let start = prose.split('\n').next().unwrap();
-    for entry in walk(root.path()).into_iter().filter(|p| !p.starts_with(root.path().join("known"))) {
+    for entry in files(root.path()).into_iter().filter(|p| !p.starts_with(root.path().join("known"))) {
         let bytes = fs::read(&entry).unwrap();
         let found = bytes.windows(start.len()).any(|w| w == start.as_bytes());
         assert!(!found, "{} holds a text in clear", entry.display());
     }
-}
-
-fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in folder.read_dir().unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files.extend(walk(&path)),
-            false => files.push(path),
-        }
-    }
-    files
 }
 
 #[test]

@@ -50,6 +50,15 @@ pub fn repository() -> PathBuf {
     root
 }
 
+/// The files under a folder, in order.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> =
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    found.sort();
+    found
+}
+
 /// Files under a folder that hold a text as it is.
 pub fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,21 +1,10 @@
 //! A store of results that fails, and one whose objects were changed.
 
-use std::path::{Path, PathBuf};
-
+use daybook_tests::files;
 use serde_json::json;
 
 use super::runs::{Worker, held, request, shown, until, valued};
 use super::{bed, lines, write};
-
-fn objects(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { all.extend(objects(&path)) } else { all.push(path) }
-    }
-    all.sort();
-    all
-}
 
 #[test]
 fn a_store_that_fails_costs_attempts_and_nothing_else() {
@@ -52,7 +41,7 @@ fn an_object_that_was_changed_is_not_shown() {
     valued(&cli, folder.path(), 15);
     let file = write(folder.path(), "run.json", &request("R"));
     lines(&cli, &["runs", "start", &file, "--work"]);
-    let object = objects(&folder.path().join("results")).remove(0);
+    let object = files(&folder.path().join("results")).remove(0);
     let mut bytes = std::fs::read(&object).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

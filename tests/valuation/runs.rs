@@ -1,10 +1,11 @@
 //! Runs with real processes: whatever happens to workers, the results are the same.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use daybook_tests::cli::Cli;
+use daybook_tests::files;
 use serde_json::{Value, json};
 
 use super::{bed, book, lines, write};
@@ -143,17 +144,10 @@ fn whatever_happens_to_workers_the_bytes_are_the_same() {
     assert_eq!(shown(&cli, &run)["sha256"], one["sha256"]);
     drop((second, paused));
     // All of these runs are the same objects.
-    let objects = objects(&folder.path().join("results"));
+    let mut objects = files(&folder.path().join("results"));
+    // A killed worker's upload may lie beside them, as `name#1`.
+    objects.retain(|path| !path.file_name().unwrap().to_string_lossy().contains('#'));
     assert_eq!(objects.len() as u64, tasks, "{objects:?}");
-}
-
-/// The folder's objects: a killed worker's upload may lie beside them, as `name#1`.
-fn objects(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let (folders, mut files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    files.retain(|path| !path.file_name().unwrap().to_string_lossy().contains('#'));
-    files.extend(folders.iter().flat_map(|folder| objects(folder)));
-    files
 }
 
 #[test]

@@ -180,8 +180,8 @@ impl Connections {
 /// histories take some 1,500: of 4,096 a quarter would stay empty.
 const PAGE: u32 = 8_192;
 /// Pages of the write-ahead log, some 64 MiB, or half of that in a file of
-/// 4 KiB pages: each checkpoint syncs twice, and pages
-/// that are changed again meanwhile go into the file once.
+/// 4 KiB pages: each checkpoint syncs twice, and pages that are changed again
+/// meanwhile go into the file once.
 const MUCH: u32 = 8_000;
 const NEVER: u32 = 0;
 /// How long another process may be waited for.
