@@ -43,6 +43,13 @@ impl SqliteLog {
     }
 }
 
+/// Pages of the write-ahead log, 64 MiB: those that change often are brought
+/// into the file less often than with SQLite's 4 MiB.
+const LONG: u32 = 16_384;
+/// Of these, those that are brought at once, 8 MiB: whoever syncs meanwhile
+/// waits for them.
+const AT_ONCE: u32 = 2_048;
+
 /// What every statement that reads whole events selects; [`columns`] goes by
 /// this order.
 const COLUMNS: &str = "position, tenant, kind, id, version, event_id, type, schema, occurred_at, recorded_at, \
@@ -59,9 +66,7 @@ fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
     if write {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // A checkpoint every 64 MiB of WAL instead of every 4: pages that change
-        // often are copied back less often.
-        connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LONG)?;
         // An event's stream is looked up or made beside it, always.
         connection.pragma_update(None, "foreign_keys", false)?;
         // Few pages: a commit that has split one looks through all of them.

@@ -1,16 +1,18 @@
 //! The connection that writes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use domain::envelope::RecordedEvent;
 use domain::ids::StreamId;
 use domain::ports::log::StoredReply;
 use hashlink::LruCache;
+use infra_wal::Checkpoints;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::connect;
 use super::reader::{EVENTS_OF_STREAM, read_head, read_reply};
 use super::tree::{insert_tree, read_mark};
+use super::{AT_ONCE, LONG, connect};
 use crate::backend::{Backend, Guesses, KEYS_AT_ONCE, StoreError, Want, WriteError};
 use crate::decode::big;
 use crate::plan::{Known, Mark, Plan};
@@ -18,6 +20,7 @@ use crate::plan::{Known, Mark, Plan};
 pub(super) struct SqliteWriter {
     path: PathBuf,
     connection: Option<Connection>,
+    checkpoints: Arc<Checkpoints>,
     /// Numbers of streams, which never change once they are committed.
     numbers: LruCache<StreamId, i64>,
     grows_tree: bool,
@@ -25,7 +28,8 @@ pub(super) struct SqliteWriter {
 
 impl SqliteWriter {
     pub fn new(path: PathBuf, cached_streams: usize, grows_tree: bool) -> Self {
-        Self { path, connection: None, numbers: LruCache::new(cached_streams), grows_tree }
+        let checkpoints = Arc::new(Checkpoints::new(&path, LONG));
+        Self { path, connection: None, checkpoints, numbers: LruCache::new(cached_streams), grows_tree }
     }
 
     /// The newest event, with the tree if that grows.
@@ -38,7 +42,11 @@ impl SqliteWriter {
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.path, true)?,
+            None => {
+                let connection = connect(&self.path, true)?;
+                infra_wal::watch(&connection);
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -95,7 +103,7 @@ impl Backend for SqliteWriter {
     }
 
     fn write(&mut self, plan: &Plan<'_>, _: &Guesses<'_>) -> Result<(), WriteError> {
-        let Self { connection: Some(connection), numbers, grows_tree, .. } = self else {
+        let Self { connection: Some(connection), checkpoints, numbers, grows_tree, .. } = self else {
             return Err(StoreError::Failed("SQLite: no transaction is open".to_owned()).into());
         };
         insert(connection, numbers, plan).map_err(StoreError::from)?;
@@ -104,7 +112,10 @@ impl Backend for SqliteWriter {
         }
         let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                checkpoints.committed(connection, AT_ONCE);
+                Ok(())
+            }
             Err(error) => Err(WriteError::Failed { reason: StoreError::from(error).reason(), unknown: true }),
         }
     }

@@ -40,7 +40,7 @@ impl Generations for SqliteRows {
         for table in known.tables.iter().filter(|t| t.sorted) {
             let (id, table) = (known.id.clone(), table.name.clone());
             let index = move |c: &mut Connection| Ok(c.execute_batch(&registry::index(&id, &table))?);
-            self.writer.with_much(index).await?;
+            self.writer.in_background(index).await?;
         }
         let of = lease.clone();
         self.writer.checkpointed().await;
@@ -54,7 +54,9 @@ impl Generations for SqliteRows {
 
     async fn drop_generation(&self, generation: &GenerationId) -> Result<(), RowsError> {
         let generation = generation.clone();
-        self.writer.with(move |c| drop_generation(c, &generation)).await
+        self.writer.in_background(move |c| drop_generation(c, &generation)).await?;
+        self.writer.checkpointed().await;
+        Ok(())
     }
 
     async fn scrub(&self) -> Result<bool, RowsError> {
