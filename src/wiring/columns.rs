@@ -8,7 +8,9 @@ use domain::ports::log::EventLog;
 use infra_archive::arrow_array::cast::AsArray;
 use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use infra_archive::{ArchiveStore, Chunk, Chunks, Scan, SealedHistory, positions};
+use infra_archive::{
+    ArchiveStore, Chunk, Chunks, Scan, SealedHistory, check_continues, manifest::Manifest, positions,
+};
 use privacy::{Keyring, OpenedLog};
 use projections::bulk::{Batches, Columns, Extent, Room, Sealed, Texts, Wants};
 use replays::history;
@@ -24,6 +26,8 @@ const TENANT: &str = "tenant";
 
 pub struct ArchiveColumns {
     pub archive: ArchiveStore,
+    /// Whose history it has to be.
+    pub log: Arc<dyn EventLog>,
     /// What personal data is opened with.
     pub keys: Arc<Keyring>,
 }
@@ -31,7 +35,7 @@ pub struct ArchiveColumns {
 #[async_trait]
 impl Sealed for ArchiveColumns {
     async fn extent(&self, types: &[&str]) -> Result<Extent, ArchiveError> {
-        let Some(manifest) = self.archive.manifest().await? else { return Ok(Extent::default()) };
+        let Some(manifest) = self.manifest().await? else { return Ok(Extent::default()) };
         let types: Vec<String> = types.iter().map(|t| (*t).to_owned()).collect();
         let events = manifest.of_types(&types).map(|segment| segment.events).sum();
         Ok(Extent { through: manifest.through, events })
@@ -42,12 +46,20 @@ impl Sealed for ArchiveColumns {
     }
 
     fn events(&self) -> Arc<dyn EventLog> {
-        let sealed = history::Sealed(Arc::new(SealedHistory::new(self.archive.clone())));
+        let sealed = history::Sealed(Arc::new(SealedHistory::of(self.archive.clone(), self.log.clone())));
         Arc::new(OpenedLog::new(Arc::new(sealed), self.keys.clone(), true))
     }
 }
 
 impl ArchiveColumns {
+    async fn manifest(&self) -> Result<Option<Manifest>, ArchiveError> {
+        let manifest = self.archive.manifest().await?;
+        if let Some(manifest) = &manifest {
+            check_continues(manifest, &*self.log).await?;
+        }
+        Ok(manifest)
+    }
+
     /// About so many rows at a time.
     pub async fn read_by(
         &self,
@@ -55,7 +67,7 @@ impl ArchiveColumns {
         wants: Wants,
         through: u64,
     ) -> Result<Box<dyn Batches>, ArchiveError> {
-        let Some(manifest) = self.archive.manifest().await? else {
+        let Some(manifest) = self.manifest().await? else {
             return Err(ArchiveError::Missing { object: "the manifest".into() });
         };
         let members: Vec<String> = wants.members.iter().map(|m| format!("p_{m}")).collect();

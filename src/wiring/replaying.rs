@@ -21,7 +21,7 @@ use super::stores::OpenRows;
 
 /// The whole history: the log, and the archive for what was trimmed from it.
 pub fn history(config: &Config, log: Arc<dyn EventLog>) -> Result<Arc<dyn EventLog>> {
-    let sealed = Arc::new(SealedHistory::new(open_archive(config)?));
+    let sealed = Arc::new(SealedHistory::of(open_archive(config)?, log.clone()));
     Ok(Arc::new(History { archive: sealed, log }))
 }
 
@@ -38,12 +38,13 @@ pub fn engine(
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 ) -> Result<Engine> {
-    let archive = open_archive(config)?;
+    let (archive, keys) = (open_archive(config)?, privacy.ring.clone());
+    let sealed = ArchiveColumns { archive, log: log.clone(), keys };
     Ok(Engine {
         log: privacy.over(history(config, log)?),
         rows: stores.rows.clone(),
         generations: stores.generations.clone(),
-        sealed: Some(Arc::new(ArchiveColumns { archive, keys: privacy.ring.clone() })),
+        sealed: Some(Arc::new(sealed)),
         clock,
         ids,
         board: Arc::new(Board::default()),

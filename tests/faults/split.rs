@@ -1,5 +1,5 @@
-//! The roles in processes of their own, on one PostgreSQL and a cluster of
-//! three NATS servers, all of which die in turn under load.
+//! The roles in processes of their own, on one PostgreSQL, a cluster of three
+//! NATS servers and an S3 server, all of which die in turn under load.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +11,7 @@ use async_nats::jetstream;
 use daybook_tests::cluster::Cluster;
 use daybook_tests::nats::{Nats, urls};
 use daybook_tests::process::signal;
+use daybook_tests::s3::{self, S3};
 use daybook_tests::server::{KEY, Server, binary};
 use daybook_tests::skip;
 use reqwest::{Client, redirect};
@@ -24,30 +25,39 @@ struct Site {
     binary: PathBuf,
     database: String,
     nats: String,
+    s3: String,
     data: TempDir,
 }
 
 impl Site {
     /// A process with these roles.
     fn start(&self, name: &str, roles: &str) -> Server {
-        let settings = [
-            ("DATABASE_URL", self.database.as_str()),
-            ("NATS_URL", &self.nats),
-            ("DAYBOOK_NATS_REPLICAS", "3"),
-            ("DAYBOOK_ROLES", roles),
-            ("LOG_LEVEL", "error"),
-        ];
+        let settings = [&self.settings()[..], &[("DAYBOOK_ROLES", roles), ("LOG_LEVEL", "error")]].concat();
         Server::start(&self.binary, &self.data.path().join(name), &settings).unwrap()
     }
 
-    /// `daybook bus verify`: exit code and verdict.
-    fn verify(&self) -> (Option<i32>, Value) {
+    fn settings(&self) -> [(&str, &str); 9] {
+        [
+            ("DATABASE_URL", &self.database),
+            ("NATS_URL", &self.nats),
+            ("DAYBOOK_NATS_REPLICAS", "3"),
+            ("ARCHIVE_URL", ARCHIVE),
+            ("ARCHIVE_SEAL_SECONDS", "2"),
+            ("S3_ENDPOINT", &self.s3),
+            ("S3_REGION", "us-east-1"),
+            ("S3_ACCESS_KEY", s3::ACCESS_KEY),
+            ("S3_SECRET_KEY", s3::SECRET_KEY),
+        ]
+    }
+
+    /// What a command prints as JSON, and its exit code.
+    fn run(&self, command: &[&str]) -> (Option<i32>, Value) {
         let done = Command::new(&self.binary)
-            .args(["bus", "verify", "--json"])
-            .env("DATABASE_URL", &self.database)
+            .args(command)
+            .arg("--json")
+            .current_dir(self.data.path())
+            .envs(self.settings())
             .env("DAYBOOK_PRIVACY_KEK", daybook_tests::server::KEK)
-            .env("NATS_URL", &self.nats)
-            .env("DAYBOOK_NATS_REPLICAS", "3")
             .stderr(Stdio::inherit())
             .output()
             .unwrap();
@@ -96,6 +106,7 @@ impl Load {
     }
 }
 
+const ARCHIVE: &str = "s3://archive/history";
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Safari/604.1";
 
 async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
@@ -154,9 +165,11 @@ fn available() -> Option<PathBuf> {
 async fn four_processes_survive_the_death_of_everything_around_them() {
     let Some(binary) = available() else { return };
     let Some(mut nodes) = Nats::cluster() else { return };
+    let Some(mut objects) = S3::start() else { return };
     let mut postgres = Cluster::start().await.unwrap();
-    let site = Site { binary, database: postgres.url(), nats: urls(&nodes), data: TempDir::new().unwrap() };
-    let commands = site.start("commands", "commands,relay");
+    let (database, data) = (postgres.url(), TempDir::new().unwrap());
+    let site = Site { binary, database, nats: urls(&nodes), s3: objects.endpoint(), data };
+    let commands = site.start("commands", "commands,relay,archiver");
     let projector = site.start("projector", "projector");
     let reads = site.start("reads", "read-api");
     let hub = site.start("hub", "hub,drainer");
@@ -177,8 +190,10 @@ async fn four_processes_survive_the_death_of_everything_around_them() {
 
     let second = site.start("projector-2", "projector");
     projector.kill().unwrap();
+    objects.kill();
     load.goes_on(200).await;
     catches_up(&site, &reads).await;
+    objects.run().unwrap();
 
     postgres.crash().unwrap();
     let (away, taps) = (Instant::now(), load.count());
@@ -188,7 +203,7 @@ async fn four_processes_survive_the_death_of_everything_around_them() {
     load.goes_on(200).await;
     catches_up(&site, &reads).await;
 
-    let relay = site.start("commands-2", "commands,relay");
+    let relay = site.start("commands-2", "commands,relay,archiver");
     let third = site.start("projector-3", "projector");
     for owner in [&commands, &second] {
         signal(owner.pid(), "STOP").unwrap();
@@ -204,6 +219,10 @@ async fn four_processes_survive_the_death_of_everything_around_them() {
     let taps = load.end().await;
     all_is_there(&site, &reads, taps).await;
     assert_eq!(metric(&commands, "daybook_relay_leading").await, Some(0.0), "it saw that it was overtaken");
+    until("only who relays to tell the lag", async || {
+        metric(&commands, "daybook_relay_lag").await == Some(0.0)
+    })
+    .await;
     until("the lag to be nothing", async || metric(&relay, "daybook_relay_lag").await == Some(0.0)).await;
     for server in [commands, second, third, relay, reads, hub] {
         server.stop().unwrap();
@@ -219,8 +238,11 @@ async fn all_is_there(site: &Site, reads: &Server, taps: u64) {
     })
     .await;
     catches_up(site, reads).await;
-    let (code, verdict) = site.verify();
+    let (code, verdict) = site.run(&["bus", "verify"]);
     assert_eq!(code, Some(0), "{verdict}");
+    let (code, sealed) = site.run(&["archive", "verify"]);
+    assert_eq!(code, Some(0), "{sealed}");
+    assert!(sealed["events"].as_u64().is_some_and(|events| events > 200), "{sealed}");
     let (head, _) = figures(reads).await.unwrap();
     let end = stream_end(&site.nats).await;
     assert!(end.is_some_and(|end| end >= head && verdict["wrong"] == 0 && verdict["first"] == 1));

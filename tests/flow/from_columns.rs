@@ -6,6 +6,7 @@ use std::sync::Arc;
 use daybook::wiring::ArchiveColumns;
 use daybook_tests::clock::FixedClock;
 use domain::envelope::{Metadata, NewEvent};
+use domain::ports::archive::ArchiveError;
 use domain::ports::keys::KeyStore;
 use domain::ports::log::{Append, EventLog, ExpectedVersion, ReadFilter, StreamWrite};
 use domain::ports::rows::{Commit, Generation, Generations, RowKey, RowPut, RowStore, Source, TableChanges};
@@ -113,7 +114,8 @@ impl Bed {
         Archiver::new(store.clone(), raw.clone(), clock, Settings::default()).seal(true).await.unwrap();
         append(&raw, &log, SEALED + 1..=SEALED + 40).await;
         let (sealed, rows) =
-            (Arc::new(ArchiveColumns { archive: store, keys: ring }), Arc::new(MemoryRows::new()));
+            (ArchiveColumns { archive: store, log: raw.clone(), keys: ring }, Arc::new(MemoryRows::new()));
+        let sealed = Arc::new(sealed);
         Self { raw, log, keys, sealed, rows, _folder: folder }
     }
 
@@ -232,6 +234,18 @@ async fn what_was_erased_is_the_same_in_both_and_changes_no_recorded_byte() {
     assert_eq!(bed.raw.read(0, 10_000, &ReadFilter::default()).await.unwrap(), recorded);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_archive_of_another_log_is_not_folded() {
+    let mut bed = Bed::new().await;
+    let (other, _folder) = segments(&[(1, SEALED)]).await;
+    let by_events = bed.build(&bed.create(2).await, From::Events, None).await;
+    bed.sealed = Arc::new(ArchiveColumns { log: bed.raw.clone(), ..other });
+    let refused = bed.sealed.extent(&[tap::TAPPED]).await;
+    assert!(matches!(refused, Err(ArchiveError::Foreign(_))), "{refused:?}");
+    let built = bed.build(&bed.create(2).await, From::ArchiveAndLog, None).await;
+    assert_eq!(built, Outcome { events: built.events, ..by_events });
+}
+
 /// An archive of a segment for the taps of each of these ranges.
 async fn segments(ranges: &[(u64, u64)]) -> (ArchiveColumns, tempfile::TempDir) {
     let clock = Arc::new(FixedClock::at("2026-07-02T00:00:00Z"));
@@ -243,7 +257,8 @@ async fn segments(ranges: &[(u64, u64)]) -> (ArchiveColumns, tempfile::TempDir) 
         record(&log, *from..*to).await;
         archiver.seal(true).await.unwrap();
     }
-    (ArchiveColumns { archive, keys: Arc::new(Keyring::new(Arc::new(NoKeys))) }, folder)
+    let keys = Arc::new(Keyring::new(Arc::new(NoKeys)));
+    (ArchiveColumns { archive, log, keys }, folder)
 }
 
 async fn record(log: &MemoryLog, range: std::ops::Range<u64>) {

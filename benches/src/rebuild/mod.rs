@@ -163,7 +163,8 @@ impl Stores {
         let sealed: Option<Arc<dyn Sealed>> = match way {
             Way::ArchiveToSqlite | Way::ArchiveToPostgres => {
                 let keys = Arc::new(Keyring::new(Arc::new(NoKeys)));
-                Some(Arc::new(ArchiveColumns { archive: prepared.archive.clone(), keys }))
+                let (archive, log) = (prepared.archive.clone(), prepared.log.clone());
+                Some(Arc::new(ArchiveColumns { archive, log, keys }))
             }
             Way::Sqlite | Way::Postgres => None,
         };

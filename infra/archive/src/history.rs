@@ -1,17 +1,19 @@
 //! Sealed events one page after the other: the port.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::RecordedEvent;
 use domain::ports::archive::{Archive, ArchiveError};
-use domain::ports::log::{Page, ReadFilter};
+use domain::ports::log::{EventLog, Page, ReadFilter};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::decode::Events;
 use crate::manifest::Manifest;
 use crate::scan::{Chunk, Chunks, Scan};
+use crate::seal::check_continues;
 use crate::{ArchiveStore, schema};
 
 /// Payload bytes after which a page ends, however many events were asked for.
@@ -95,6 +97,8 @@ fn events(chunk: &Chunk) -> Result<VecDeque<RecordedEvent>, ArchiveError> {
 /// The archive as a source of history.
 pub struct SealedHistory {
     store: ArchiveStore,
+    /// Whose history it has to be.
+    log: Option<Arc<dyn EventLog>>,
     open: Mutex<Vec<Open>>,
 }
 
@@ -108,8 +112,15 @@ struct Open {
 }
 
 impl SealedHistory {
+    /// Of whatever log it was sealed from.
     pub fn new(store: ArchiveStore) -> Self {
-        Self { store, open: Mutex::default() }
+        Self { store, log: None, open: Mutex::default() }
+    }
+
+    /// Of this log: reading fails with [`ArchiveError::Foreign`] if it is
+    /// another's.
+    pub fn of(store: ArchiveStore, log: Arc<dyn EventLog>) -> Self {
+        Self { store, log: Some(log), open: Mutex::default() }
     }
 
     pub fn store(&self) -> &ArchiveStore {
@@ -118,6 +129,9 @@ impl SealedHistory {
 
     async fn begin(&self, after: u64, filter: &ReadFilter) -> Result<Option<Open>, ArchiveError> {
         let Some(manifest) = self.store.manifest().await? else { return Ok(None) };
+        if let Some(log) = &self.log {
+            check_continues(&manifest, &**log).await?;
+        }
         let types: Vec<&str> = filter.event_types.iter().map(AsRef::as_ref).collect();
         let scan = EventScan::new(&self.store, &manifest, after, &types);
         let (number, through) = (manifest.number, manifest.through);

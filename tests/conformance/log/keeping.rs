@@ -1,11 +1,13 @@
 //! Restoring and trimming.
 
 use domain::ports::log::{
-    Append, AppendError, ExpectedVersion, Idempotency, LogError, ReadFilter, RestoreError, StreamWrite,
+    Append, AppendError, EventLog, ExpectedVersion, Idempotency, LogError, ReadFilter, RestoreError,
+    StreamWrite,
 };
 use domain::{RecordedEvent, StreamId, tap};
+use infra_log::{LogOptions, SqliteLog};
 
-use super::bed::{Bed, Kept, event, metadata, on_each, stream, tenant};
+use super::bed::{Bed, Kept, event, metadata, on_databases, on_each, stream, tenant};
 
 fn taps() -> StreamId {
     StreamId::new(&tenant("acme"), tap::KIND, "hub").unwrap()
@@ -134,6 +136,27 @@ async fn no_reply_names_what_may_be_trimmed() {
         let writes = vec![write(taps(), ExpectedVersion::Any, tap::TAPPED)];
         let refused = log.append(vec![Append { writes, metadata: metadata(), idempotency }]).await.remove(0);
         assert!(matches!(refused, Err(AppendError::Invalid(_))), "{refused:?}");
+    })
+    .await;
+}
+
+/// SQLite's write-ahead log is brought into the file while others have it open.
+#[tokio::test]
+async fn what_is_appended_comes_into_the_file() {
+    on_databases(async |bed| {
+        let Some(file) = bed.file() else { return };
+        let log = SqliteLog::open(&file, LogOptions::new(bed.clock.clone())).await.unwrap();
+        let reader = rusqlite::Connection::open(&file).unwrap();
+        for _ in 0..10 {
+            let mut write = write(taps(), ExpectedVersion::Any, tap::TAPPED);
+            write.events[0].payload = format!(r#"{{"x": "{}"}}"#, "x".repeat(1 << 20));
+            let append = Append { writes: vec![write], metadata: metadata(), idempotency: None };
+            log.append(vec![append]).await.remove(0).unwrap();
+        }
+        // The reader keeps SQLite from doing it at the end.
+        log.close().await;
+        assert!(std::fs::metadata(&file).unwrap().len() > 8 << 20);
+        drop(reader);
     })
     .await;
 }

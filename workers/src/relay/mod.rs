@@ -119,6 +119,8 @@ impl Relay {
             let delay = match ended {
                 Ok(()) => return,
                 Err(RelayError::Rows(RowsError::LeaseHeld { remaining, .. })) => {
+                    // Who holds it tells.
+                    metrics::gauge!("daybook_relay_lag").set(0.0);
                     remaining.clamp(Duration::from_millis(10), Duration::from_secs(1))
                 }
                 Err(error) => {

@@ -134,6 +134,12 @@ async fn another_log_is_refused() {
     other.grow(100).await;
     let refused = foreign(&other).seal(true).await;
     assert!(matches!(refused, Err(ArchiveError::Foreign(_))), "{refused:?}");
+    let read = async |of: &Bed| {
+        crate::SealedHistory::of(bed.store(), of.log.clone()).read(0, 10, &ReadFilter::default()).await
+    };
+    let refused = read(&other).await;
+    assert!(matches!(refused, Err(ArchiveError::Foreign(_))), "{refused:?}");
+    assert_eq!(read(&bed).await.unwrap().events.len(), 10);
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ impl SqliteLog {
     }
 }
 
-/// Pages of the write-ahead log, 64 MiB: those that change often are brought
+/// Pages after which the write-ahead log is to begin anew, 64 MiB: those that change often are brought
 /// into the file less often than with SQLite's 4 MiB.
 const LONG: u32 = 16_384;
 /// Of these, those that are brought at once, 8 MiB: whoever syncs meanwhile
@@ -66,6 +66,7 @@ fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
     if write {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // Of those that write now and then; the writer's is watched afterwards.
         connection.pragma_update(None, "wal_autocheckpoint", LONG)?;
         // An event's stream is looked up or made beside it, always.
         connection.pragma_update(None, "foreign_keys", false)?;

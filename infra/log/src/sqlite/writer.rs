@@ -50,6 +50,20 @@ impl SqliteWriter {
         };
         Ok(self.connection.insert(connection))
     }
+
+    /// After every transaction.
+    fn committed(&self) {
+        if let Some(connection) = &self.connection {
+            self.checkpoints.committed(connection, AT_ONCE);
+        }
+    }
+}
+
+/// Nothing is at work on the file any more.
+impl Drop for SqliteWriter {
+    fn drop(&mut self) {
+        futures::executor::block_on(self.checkpoints.done());
+    }
 }
 
 impl Backend for SqliteWriter {
@@ -103,7 +117,7 @@ impl Backend for SqliteWriter {
     }
 
     fn write(&mut self, plan: &Plan<'_>, _: &Guesses<'_>) -> Result<(), WriteError> {
-        let Self { connection: Some(connection), checkpoints, numbers, grows_tree, .. } = self else {
+        let Self { connection: Some(connection), numbers, grows_tree, .. } = self else {
             return Err(StoreError::Failed("SQLite: no transaction is open".to_owned()).into());
         };
         insert(connection, numbers, plan).map_err(StoreError::from)?;
@@ -113,7 +127,7 @@ impl Backend for SqliteWriter {
         let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         match committed {
             Ok(_) => {
-                checkpoints.committed(connection, AT_ONCE);
+                self.committed();
                 Ok(())
             }
             Err(error) => Err(WriteError::Failed { reason: StoreError::from(error).reason(), unknown: true }),
@@ -123,7 +137,10 @@ impl Backend for SqliteWriter {
     fn forget_keys(&mut self, before: i64) -> Result<u64, StoreError> {
         let statement = "DELETE FROM idempotency WHERE (tenant, key) IN \
              (SELECT tenant, key FROM idempotency WHERE recorded_at < ? LIMIT ?)";
-        Ok(self.connection()?.execute(statement, [before, big(KEYS_AT_ONCE)])? as u64)
+        let connection = self.connection()?;
+        let forgotten = connection.execute(statement, [before, big(KEYS_AT_ONCE)])? as u64;
+        self.committed();
+        Ok(forgotten)
     }
 
     fn disconnect(&mut self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::ports::rows::RowsError;
 use infra_wal::Checkpoints;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 /// What work on a connection fails with.
 #[derive(Debug)]
@@ -59,18 +59,35 @@ impl Connections {
         self: &Arc<Self>,
         work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, RowsError> {
+        self.leaving(AT_ONCE, work).await
+    }
+
+    /// For work that writes much: it comes into the file a little at a time,
+    /// because whoever syncs another file meanwhile waits for all that is under
+    /// way.
+    pub async fn with_much<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, RowsError> {
+        self.leaving(A_LITTLE, work).await
+    }
+
+    async fn leaving<T: Send + 'static>(
+        self: &Arc<Self>,
+        unstored: u32,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, RowsError> {
         let permit = self.permits.acquire().await.map_err(|e| unavailable(&e))?;
         let all = self.clone();
-        let done = tokio::task::spawn_blocking(move || all.on_one(AT_ONCE, work))
+        let done = tokio::task::spawn_blocking(move || all.on_one(unstored, work))
             .await
             .map_err(|e| unavailable(&e))?;
         drop(permit);
         Ok(done?)
     }
 
-    /// The same on a thread that yields to others, for much that is written: it
-    /// comes into the file a little at a time, because whoever syncs another
-    /// file meanwhile waits for all that is under way.
+    /// The same on a thread that yields to others, in pieces: whoever else
+    /// writes waits for each.
     pub async fn in_background<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
@@ -87,9 +104,10 @@ impl Connections {
         Ok(done?)
     }
 
-    /// Until no other thread brings rows into the file.
-    pub async fn checkpointed(&self) {
-        self.checkpoints.done().await;
+    /// Waits until no other thread brings rows into the file. Nor does one while
+    /// this is held.
+    pub async fn checkpointed(&self) -> Option<SemaphorePermit<'_>> {
+        self.checkpoints.done().await
     }
 
     /// Works on a connection, and leaves no more pages out of the file.
@@ -102,8 +120,7 @@ impl Connections {
             Some(connection) => connection,
             None => open(&self.path)?,
         };
-        let done = work(&mut connection);
-        self.checkpoints.committed(&connection, unstored);
+        let done = self.checkpoints.around(&mut connection, unstored, work);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         done
     }
@@ -116,8 +133,8 @@ impl Connections {
 /// Bytes of a page of a new file; one that is there keeps its own. Documents of
 /// histories take some 1,500: of 4,096 a quarter would stay empty.
 const PAGE: u32 = 8_192;
-/// Pages of the write-ahead log, some 64 MiB, or half of that in a file of
-/// 4 KiB pages.
+/// Pages after which the write-ahead log is to begin anew, some 64 MiB, or half
+/// of that in a file of 4 KiB pages.
 const LONG: u32 = 8_000;
 /// Of these, those that are brought into the file at once: each time syncs
 /// twice, pages that are changed again meanwhile are written once, and whoever
@@ -149,4 +166,32 @@ fn unavailable(error: &dyn std::fmt::Display) -> RowsError {
 /// A transaction that holds the write lock from its beginning.
 pub fn writable(connection: &mut Connection) -> Result<Transaction<'_>, Fault> {
     Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_comes_into_the_file_while_it_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.db");
+        let connections = Arc::new(Connections::new(&path, 1));
+        let make = |c: &mut Connection| Ok(c.execute_batch("CREATE TABLE rows (text)")?);
+        connections.with(make).await.unwrap();
+        let bytes = || std::fs::metadata(&path).unwrap().len();
+        let insert = |c: &mut Connection| {
+            Ok(c.execute("INSERT INTO rows VALUES (?)", ["x".repeat(AT_ONCE as usize * PAGE as usize)])?)
+        };
+        connections.with(insert).await.unwrap();
+        drop(connections.checkpointed().await);
+        let one = u64::from(AT_ONCE * PAGE);
+        assert!(bytes() > one, "{}", bytes());
+        connections.with_much(insert).await.unwrap();
+        drop(connections.checkpointed().await);
+        assert!(bytes() > 2 * one);
+        connections.in_background(insert).await.unwrap();
+        drop(connections.checkpointed().await);
+        assert!(bytes() > 3 * one);
+    }
 }

@@ -40,7 +40,7 @@ impl Generations for SqliteRows {
         for table in known.tables.iter().filter(|t| t.sorted) {
             let (id, table) = (known.id.clone(), table.name.clone());
             let index = move |c: &mut Connection| Ok(c.execute_batch(&registry::index(&id, &table))?);
-            self.writer.in_background(index).await?;
+            self.writer.with_much(index).await?;
         }
         let of = lease.clone();
         self.writer.checkpointed().await;
@@ -54,12 +54,14 @@ impl Generations for SqliteRows {
 
     async fn drop_generation(&self, generation: &GenerationId) -> Result<(), RowsError> {
         let generation = generation.clone();
-        self.writer.in_background(move |c| drop_generation(c, &generation)).await?;
+        self.writer.with_much(move |c| drop_generation(c, &generation)).await?;
+        // What was overwritten is in the file.
         self.writer.checkpointed().await;
         Ok(())
     }
 
     async fn scrub(&self) -> Result<bool, RowsError> {
+        let _turn = self.writer.checkpointed().await;
         self.writer.with(scrub).await
     }
 
