@@ -147,9 +147,9 @@ async fn what_is_appended_comes_into_the_file() {
         let Some(file) = bed.file() else { return };
         let log = SqliteLog::open(&file, LogOptions::new(bed.clock.clone())).await.unwrap();
         let reader = rusqlite::Connection::open(&file).unwrap();
-        for _ in 0..10 {
+        for _ in 0..12 {
             let mut write = write(taps(), ExpectedVersion::Any, tap::TAPPED);
-            write.events[0].payload = format!(r#"{{"x": "{}"}}"#, "x".repeat(1 << 20));
+            write.events[0].payload = format!(r#"{{"x": "{}"}}"#, "x".repeat(1_000_000));
             let append = Append { writes: vec![write], metadata: metadata(), idempotency: None };
             log.append(vec![append]).await.remove(0).unwrap();
         }
