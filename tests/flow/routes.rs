@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use daybook_tests::server::{KEY, Server, binary};
-use daybook_tests::{repository, skip};
+use daybook_tests::{files, repository, skip};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -14,16 +14,11 @@ const PAGES: [&str; 4] = ["/openapi.json", "/docs", "/docs/docs.js", "/docs/docs
 
 /// The paths that the sources under `folder` give to a router.
 fn routed(folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            routed(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            let after = text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
-            // The rest of a path is an ordinary parameter in the document.
-            found.extend(after.map(|path| path.replace("{*", "{")));
-        }
+    for path in files(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let after = text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        // The rest of a path is an ordinary parameter in the document.
+        found.extend(after.map(|path| path.replace("{*", "{")));
     }
 }
 

@@ -1,7 +1,6 @@
 //! The warehouse as operators and analysts use it: written by a server and by
 //! the command line, killed, merged, and read by other people's engines.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -66,11 +65,7 @@ impl Bed {
     }
 
     fn parquet_files(&self) -> usize {
-        fn count(folder: &Path) -> usize {
-            let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-            entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
-        }
-        count(&self.cli.data.join("warehouse/tenant=default/events"))
+        daybook_tests::files(&self.cli.data.join("warehouse/tenant=default/events")).len()
     }
 }
 

@@ -43,8 +43,8 @@ impl SqliteLog {
     }
 }
 
-/// Pages after which the write-ahead log is to begin anew, 64 MiB: those that change often are brought
-/// into the file less often than with SQLite's 4 MiB.
+/// Pages after which the write-ahead log is to begin anew, 64 MiB: those that
+/// change often are brought into the file less often than with SQLite's 4 MiB.
 const LONG: u32 = 16_384;
 /// Of these, those that are brought at once, 8 MiB: whoever syncs meanwhile
 /// waits for them.
