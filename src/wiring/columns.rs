@@ -8,9 +8,7 @@ use domain::ports::log::EventLog;
 use infra_archive::arrow_array::cast::AsArray;
 use infra_archive::arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use infra_archive::arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use infra_archive::{
-    ArchiveStore, Chunk, Chunks, Scan, SealedHistory, check_continues, manifest::Manifest, positions,
-};
+use infra_archive::{ArchiveStore, Chunk, Chunks, Scan, SealedHistory, positions};
 use privacy::{Keyring, OpenedLog};
 use projections::bulk::{Batches, Columns, Extent, Room, Sealed, Texts, Wants};
 use replays::history;
@@ -35,7 +33,9 @@ pub struct ArchiveColumns {
 #[async_trait]
 impl Sealed for ArchiveColumns {
     async fn extent(&self, types: &[&str]) -> Result<Extent, ArchiveError> {
-        let Some(manifest) = self.manifest().await? else { return Ok(Extent::default()) };
+        let Some(manifest) = self.archive.manifest_of(&*self.log).await? else {
+            return Ok(Extent::default());
+        };
         let types: Vec<String> = types.iter().map(|t| (*t).to_owned()).collect();
         let events = manifest.of_types(&types).map(|segment| segment.events).sum();
         Ok(Extent { through: manifest.through, events })
@@ -52,14 +52,6 @@ impl Sealed for ArchiveColumns {
 }
 
 impl ArchiveColumns {
-    async fn manifest(&self) -> Result<Option<Manifest>, ArchiveError> {
-        let manifest = self.archive.manifest().await?;
-        if let Some(manifest) = &manifest {
-            check_continues(manifest, &*self.log).await?;
-        }
-        Ok(manifest)
-    }
-
     /// About so many rows at a time.
     pub async fn read_by(
         &self,
@@ -67,7 +59,7 @@ impl ArchiveColumns {
         wants: Wants,
         through: u64,
     ) -> Result<Box<dyn Batches>, ArchiveError> {
-        let Some(manifest) = self.manifest().await? else {
+        let Some(manifest) = self.archive.manifest_of(&*self.log).await? else {
             return Err(ArchiveError::Missing { object: "the manifest".into() });
         };
         let members: Vec<String> = wants.members.iter().map(|m| format!("p_{m}")).collect();

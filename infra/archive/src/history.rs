@@ -13,7 +13,6 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::decode::Events;
 use crate::manifest::Manifest;
 use crate::scan::{Chunk, Chunks, Scan};
-use crate::seal::check_continues;
 use crate::{ArchiveStore, schema};
 
 /// Payload bytes after which a page ends, however many events were asked for.
@@ -128,10 +127,11 @@ impl SealedHistory {
     }
 
     async fn begin(&self, after: u64, filter: &ReadFilter) -> Result<Option<Open>, ArchiveError> {
-        let Some(manifest) = self.store.manifest().await? else { return Ok(None) };
-        if let Some(log) = &self.log {
-            check_continues(&manifest, &**log).await?;
-        }
+        let manifest = match &self.log {
+            Some(log) => self.store.manifest_of(&**log).await?,
+            None => self.store.manifest().await?,
+        };
+        let Some(manifest) = manifest else { return Ok(None) };
         let types: Vec<&str> = filter.event_types.iter().map(AsRef::as_ref).collect();
         let scan = EventScan::new(&self.store, &manifest, after, &types);
         let (number, through) = (manifest.number, manifest.through);

@@ -96,6 +96,17 @@ pub async fn check_continues(manifest: &Manifest, log: &dyn EventLog) -> Result<
     }
 }
 
+impl ArchiveStore {
+    /// The newest manifest, if it is of this log.
+    pub async fn manifest_of(&self, log: &dyn EventLog) -> Result<Option<Manifest>, ArchiveError> {
+        let manifest = self.manifest().await?;
+        if let Some(manifest) = &manifest {
+            check_continues(manifest, log).await?;
+        }
+        Ok(manifest)
+    }
+}
+
 impl Archiver {
     pub fn new(
         store: ArchiveStore,
@@ -118,11 +129,8 @@ impl Archiver {
 
     /// Seals what is due, or with `all` whatever there is. `None`: nothing was.
     pub async fn seal(&self, all: bool) -> Result<Option<Sealed>, ArchiveError> {
-        let manifest = self.store.manifest().await?;
+        let manifest = self.store.manifest_of(&*self.log).await?;
         let head = self.log.head().await.map_err(from_log)?;
-        if let Some(manifest) = &manifest {
-            check_continues(manifest, &*self.log).await?;
-        }
         let through = manifest.as_ref().map_or(0, |m| m.through);
         metrics::gauge!("daybook_archive_lag_positions").set((head.position - through) as f64);
         if head.position == through {

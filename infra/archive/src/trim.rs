@@ -5,7 +5,7 @@ use domain::ports::log::{EventLog, LogKeeping};
 use domain::registry::TRIMMABLE;
 
 use crate::ArchiveStore;
-use crate::seal::{check_continues, from_log};
+use crate::seal::from_log;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trimmed {
@@ -22,10 +22,9 @@ pub async fn trim(
     (log, keeping): (&dyn EventLog, &dyn LogKeeping),
     upto: Option<u64>,
 ) -> Result<Trimmed, ArchiveError> {
-    let Some(manifest) = store.manifest().await? else {
+    let Some(manifest) = store.manifest_of(log).await? else {
         return Err(ArchiveError::Log("nothing is sealed, so nothing can be trimmed".to_owned()));
     };
-    check_continues(&manifest, log).await?;
     let upto = upto.unwrap_or(u64::MAX).min(manifest.through - 1);
     let after = keeping.trimmed().await.map_err(from_log)?;
     for segment in manifest.of_types(TRIMMABLE).filter(|s| s.last > after && s.first <= upto) {

@@ -9,8 +9,8 @@ use domain::TenantId;
 use domain::ports::archive::ArchiveError;
 use domain::ports::log::{EventLog, LogError};
 use domain::ports::sql::SqlError;
+use infra_archive::ArchiveStore;
 use infra_archive::manifest::Manifest;
-use infra_archive::{ArchiveStore, check_continues};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -57,16 +57,14 @@ impl Pin {
         at: Option<u64>,
         tenant: Option<TenantId>,
     ) -> Result<Self, SqlError> {
-        let sealed = match &sources.archive {
-            Some(store) => store.manifest().await.map_err(archive)?.map(|manifest| (store.clone(), manifest)),
-            None => None,
+        let manifest = match (&sources.archive, &sources.log) {
+            (Some(store), Some(events)) => store.manifest_of(&**events).await,
+            (Some(store), None) => store.manifest().await,
+            (None, _) => Ok(None),
         };
+        let sealed = sources.archive.clone().zip(manifest.map_err(archive)?);
         let head = match (&sources.log, &sealed) {
-            (Some(events), Some((_, manifest))) => {
-                check_continues(manifest, &**events).await.map_err(archive)?;
-                events.head().await.map_err(log)?.position
-            }
-            (Some(events), None) => events.head().await.map_err(log)?.position,
+            (Some(events), _) => events.head().await.map_err(log)?.position,
             (None, Some((_, manifest))) => manifest.through,
             (None, None) => 0,
         };
