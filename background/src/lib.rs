@@ -1,24 +1,57 @@
 //! Threads that get the time nobody else wants: requests, appends and projectors
 //! of the same process go first.
+//!
+//! A thread inherits the priority of the one that starts it and cannot raise it
+//! again. So nothing here may start one of a runtime's own threads, as
+//! `spawn_blocking` does: requests would be served on it later. Such work is
+//! given to a task and waited for.
 
-/// Of 19: a tenth of the weight of other threads.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+mod pool;
+mod steps;
 
-/// Runs the work on a thread of its own.
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    let thread = std::thread::Builder::new().name(name.to_owned());
-    thread.spawn(move || {
-        yield_to_others();
-        work();
-    })?;
-    Ok(())
+use std::cell::Cell;
+use std::thread::JoinHandle;
+
+pub use pool::{Broken, run};
+pub use steps::Steps;
+
+/// How much a thread gets of a core that others want too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// A tenth of what another thread gets: somebody may wait for what it holds.
+    Tenth,
+    /// A seventieth.
+    Least,
 }
 
-fn yield_to_others() {
-    // The priority of the calling thread alone.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+thread_local! {
+    static YIELDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the work on a thread of its own.
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    share: Share,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || {
+        yield_to_others(share);
+        work()
+    })
+}
+
+fn yield_to_others(share: Share) {
+    YIELDS.set(true);
+    let nice = match share {
+        Share::Tenth => 10,
+        Share::Least => 19,
+    };
+    // The priority of the calling thread alone; elsewhere, of all of them.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    if let Err(error) = rustix::process::setpriority_process(None, nice) {
         tracing::debug!(%error, "long work competes with requests");
     }
 }

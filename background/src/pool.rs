@@ -1,11 +1,9 @@
-//! Long computing beside requests, appends and projectors, which go first.
+//! Long computing on as many threads as there are cores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 
 use tokio::sync::oneshot;
-
-use crate::error::ReplayError;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -22,20 +20,24 @@ static THREADS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
-        if let Err(error) = ::background::spawn("build", work) {
-            tracing::warn!(%error, "one thread less to build on");
+        if let Err(error) = crate::spawn("background", crate::Share::Least, work) {
+            tracing::warn!(%error, "one thread less for long work");
         }
     }
     give
 });
 
+/// The work panicked, or there is no thread.
+#[derive(Debug, thiserror::Error)]
+#[error("a thread broke off")]
+pub struct Broken;
+
 /// Runs the work when a thread is free. Work may block, but not on other work.
-pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReplayError> {
+pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
     let (give, result) = oneshot::channel();
     let job: Job = Box::new(move || {
         let _ = give.send(work());
     });
-    let broken = || ReplayError::Fold("a thread of the build broke off".into());
-    THREADS.send(job).map_err(|_| broken())?;
-    result.await.map_err(|_| broken())
+    THREADS.send(job).map_err(|_| Broken)?;
+    result.await.map_err(|_| Broken)
 }

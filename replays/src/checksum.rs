@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use background::Steps;
 use domain::ports::rows::{RowKey, RowsError, RowsSnapshot, ScannedRow};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::background;
 use crate::canonical::canonical;
 
 const PAGE: usize = 10_000;
@@ -35,7 +35,12 @@ impl Checksum {
                 let name = table.clone();
                 let hashing = background::run(move || {
                     let mut part = Self::default();
-                    page.iter().try_for_each(|row| part.add(&name, row)).map(|()| part)
+                    let mut steps = Steps::of_nanos(1_000);
+                    let mut add = |row| {
+                        steps.step();
+                        part.add(&name, row)
+                    };
+                    page.iter().try_for_each(&mut add).map(|()| part)
                 });
                 let part = hashing.await.map_err(|e| RowsError::Invalid(e.to_string()))??;
                 checksum.merge(part);

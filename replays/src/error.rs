@@ -44,6 +44,12 @@ impl From<ModelError> for ReplayError {
     }
 }
 
+impl From<background::Broken> for ReplayError {
+    fn from(broken: background::Broken) -> Self {
+        Self::Fold(broken.to_string())
+    }
+}
+
 impl From<Halt> for ReplayError {
     fn from(halt: Halt) -> Self {
         match halt {

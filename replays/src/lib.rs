@@ -5,7 +5,6 @@
 //! them: at once in the process that decides, and by the [`runner`] of every
 //! process with a projector.
 
-mod background;
 pub mod build;
 mod canonical;
 pub mod checksum;

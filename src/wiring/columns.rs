@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use background::Steps;
 use domain::ports::archive::ArchiveError;
 use domain::ports::log::EventLog;
 use infra_archive::arrow_array::cast::AsArray;
@@ -96,6 +97,7 @@ impl Batches for Reader {
     async fn next(&mut self) -> Result<Option<Columns>, ArchiveError> {
         let mut gathered = Gathered::new(self.wants, &self.room);
         let mut batches = Vec::new();
+        let mut steps = Steps::of_nanos(250_000);
         while !self.ended && gathered.columns.len() < self.rows {
             let chunk = match self.next.take() {
                 Some(chunk) => Some(chunk),
@@ -113,6 +115,7 @@ impl Batches for Reader {
                 break;
             }
             for part in &chunk.parts {
+                steps.step();
                 batches.push(gathered.add(&part.batch, &self.members, self.through)?);
             }
             self.ended = chunk.through >= self.through;

@@ -2,6 +2,7 @@
 //! put where it would have stood in clear.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use domain::personal::ERASED as ERASED_VALUE;
@@ -40,7 +41,7 @@ type Keys = HashMap<KeyId, Option<KeyBytes>>;
 /// order.
 pub async fn open(
     batches: Vec<RecordBatch>,
-    keys: &Keyring,
+    keys: &Arc<Keyring>,
     wants: Wants,
     columns: &mut Columns,
 ) -> Result<(), ArchiveError> {
@@ -49,8 +50,11 @@ pub async fn open(
     if ids.is_empty() {
         return Ok(());
     }
-    let keys = keys.find(ids).await.map_err(|e| ArchiveError::Unavailable(e.to_string()))?;
-    let keys = Arc::new(keys);
+    // The store may start threads for it, which are to be like any other.
+    let keys = keys.clone();
+    let found = tokio::spawn(async move { keys.find(ids).await });
+    let found = found.await.map_err(unavailable)?.map_err(unavailable)?;
+    let keys = Arc::new(found);
     let opened = each(&batches, move |batch, first| open_batch(batch, first, &keys, wants)).await?;
     let mut codes: Vec<HashMap<String, i32>> = wants.members.iter().map(|_| HashMap::new()).collect();
     for opened in opened.into_iter().flatten() {
@@ -73,8 +77,8 @@ pub async fn open(
     Ok(())
 }
 
-/// Does something with each batch and the number of its first row, on threads
-/// that may block.
+/// Does something with each batch and the number of its first row, on several
+/// threads.
 async fn each<T: Send + 'static>(
     batches: &[RecordBatch],
     work: impl Fn(&RecordBatch, usize) -> Result<T, ArchiveError> + Clone + Send + 'static,
@@ -84,13 +88,17 @@ async fn each<T: Send + 'static>(
     for batch in batches {
         let (batch, work, at) = (batch.clone(), work.clone(), first);
         first += batch.num_rows();
-        tasks.push(tokio::task::spawn_blocking(move || work(&batch, at)));
+        tasks.push(tokio::spawn(background::run(move || work(&batch, at))));
     }
     let mut all = Vec::with_capacity(tasks.len());
     for task in tasks {
-        all.push(task.await.map_err(|e| ArchiveError::Unavailable(e.to_string()))??);
+        all.push(task.await.map_err(unavailable)?.map_err(unavailable)??);
     }
     Ok(all)
+}
+
+fn unavailable(error: impl Display) -> ArchiveError {
+    ArchiveError::Unavailable(error.to_string())
 }
 
 fn unread(what: &str, position: i64) -> ArchiveError {

@@ -328,3 +328,46 @@ async fn read_all(columns: &ArchiveColumns, rows: usize, wants: Wants) -> Vec<Ve
     }
     read
 }
+
+/// Requests would be served on them later.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_of_low_priority_that_reads_starts_no_others_like_it() {
+    let runtime = |name: &str| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name(name).enable_all().build().unwrap()
+    };
+    let (prepares, reads) = (runtime("prepares"), runtime("reads"));
+    let wants = Wants { event_type: tap::TAPPED, members: &["band_id", "visitor"] };
+    let (mut batches, _bed) = prepares.block_on(async {
+        let bed = Bed::new().await;
+        (bed.sealed.read(wants, SEALED).await.unwrap(), bed)
+    });
+    let handle = reads.handle().clone();
+    let read = move || {
+        handle.block_on(async {
+            let mut rows = 0;
+            while let Some(batch) = batches.next().await.unwrap() {
+                rows += batch.len();
+            }
+            rows
+        })
+    };
+    let reading = background::spawn("low", background::Share::Least, read).unwrap();
+    assert!(reading.join().unwrap() > 1_000);
+    let nice = nice_of_threads("reads");
+    assert!(nice.len() > 1, "nothing was read on other threads");
+    assert_eq!(nice, vec![nice_of_threads("prepares")[0]; nice.len()]);
+}
+
+/// By the name of the threads; see proc(5).
+#[cfg(target_os = "linux")]
+fn nice_of_threads(name: &str) -> Vec<i64> {
+    let stats = std::fs::read_dir("/proc/self/task").unwrap();
+    let stats = stats.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    let nice = stats.filter_map(|stat| {
+        let (named, fields) = stat.rsplit_once(") ")?;
+        named.ends_with(&format!("({name}")).then(|| fields.split(' ').nth(16)?.parse().ok()).flatten()
+    });
+    nice.collect()
+}

@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["domain", "daybook-http", "models-rules", "models-schemas", "models-stylometry", "signatures"],
     ),
     ("racing", &["domain", "commands", "projections", "models-fantasy", "daybook-http"]),
-    ("projections", &["domain", "models", "models-fantasy", "models-stylometry"]),
+    ("projections", &["background", "domain", "models", "models-fantasy", "models-stylometry"]),
     ("replays", &["background", "domain", "models", "projections", "daybook-http"]),
     ("audit", &["domain", "projections", "replays", "daybook-http"]),
     (

@@ -145,7 +145,7 @@ impl ArchiveStore {
         let files = futures::stream::iter(segments)
             .map(move |segment| {
                 let store = store.clone();
-                async move { Ok(Arc::new(SegmentFile::open(&store, &segment).await?)) }
+                on_task(async move { Ok(Arc::new(SegmentFile::open(&store, &segment).await?)) })
             })
             .buffered(2);
         let groups = files
@@ -159,13 +159,7 @@ impl ArchiveStore {
             })
             .try_flatten();
         groups
-            .map_ok(move |(file, group)| {
-                let (store, columns) = (self.clone(), columns.clone());
-                // On tasks of their own, so that they run ahead of the consumer.
-                let task = tokio::spawn(row_group(store, file, group, columns, how));
-                let task = AbortOnDropHandle::new(task);
-                async move { task.await.unwrap_or_else(|e| Err(ArchiveError::Unavailable(e.to_string()))) }
-            })
+            .map_ok(move |(file, group)| on_task(row_group(self.clone(), file, group, columns.clone(), how)))
             .try_buffered(threads)
             .map_ok(|receiver| {
                 futures::stream::unfold(receiver, async |mut receiver| {
@@ -177,6 +171,15 @@ impl ArchiveStore {
             .try_filter_map(move |batch| async move { Ok(past(&batch, after)) })
             .boxed()
     }
+}
+
+/// Runs ahead of the consumer, whose thread may be one of low priority: the store
+/// may start threads that go on to serve others.
+fn on_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ArchiveError>> + Send + 'static,
+) -> impl Future<Output = Result<T, ArchiveError>> {
+    let task = AbortOnDropHandle::new(tokio::spawn(work));
+    async move { task.await.unwrap_or_else(|e| Err(ArchiveError::Unavailable(e.to_string()))) }
 }
 
 /// Rows past a position; `None` if there are none.
@@ -218,7 +221,9 @@ async fn row_group(
                 return;
             }
         };
+        let mut steps = background::Steps::of_nanos(500_000);
         for batch in batches {
+            steps.step();
             let batch = match stale::is(&file, &columns) {
                 true => batch.and_then(|b| stale::renew(&b, &file.segment, &columns, how.dictionaries)),
                 false => batch,
@@ -233,7 +238,7 @@ async fn row_group(
         tokio::task::spawn_blocking(decode);
         return Ok(receiver);
     }
-    background::spawn("scan", decode)
+    background::spawn("scan", background::Share::Least, decode)
         .map_err(|e| ArchiveError::Unavailable(format!("no thread to decode on: {e}")))?;
     Ok(receiver)
 }

@@ -123,7 +123,7 @@ impl Checkpoints {
                 permit = again;
             }
         };
-        if let Err(error) = background::spawn("checkpoint", run) {
+        if let Err(error) = background::spawn("checkpoint", background::Share::Tenth, run) {
             self.wanted.store(false, Ordering::SeqCst);
             tracing::debug!(%error, "no thread to bring pages into the file");
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use background::Steps;
 use domain::RecordedEvent;
 use domain::ports::rows::{DeadLetter, RowsError, TableChanges};
 
@@ -111,7 +112,9 @@ pub fn attempt(
     waits: impl Fn(usize, &RecordedEvent) -> Option<DeadLetter>,
 ) -> Result<Result<Vec<DeadLetter>, Failure>, RowsError> {
     let mut parked = Vec::new();
+    let mut steps = Steps::of_nanos(5_000);
     for (index, event) in events.iter().enumerate() {
+        steps.step();
         if let Some(letter) = waits(index, event) {
             parked.push(letter);
             continue;

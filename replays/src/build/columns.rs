@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Builder;
 use super::decode::Decoder;
-use crate::background;
 use crate::error::ReplayError;
 
 /// Batches that wait to be folded, and chunks of rows that wait to be written.
@@ -387,7 +386,7 @@ fn ahead(mut batches: Box<dyn Batches>) -> Result<mpsc::Receiver<Batch>, ReplayE
         }
     };
     let runtime = Handle::current();
-    ::background::spawn("columns", move || runtime.block_on(read))
+    background::spawn("columns", background::Share::Least, move || runtime.block_on(read))
         .map_err(|e| ReplayError::Fold(format!("no thread to read on: {e}")))?;
     Ok(receiver)
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use background::{Broken, Steps};
 use domain::RecordedEvent;
 use domain::cells::{Cell, cells};
 use domain::columns;
@@ -17,7 +18,6 @@ use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reader::Reader;
-use crate::background;
 use crate::error::ReplayError;
 
 /// A page taken apart.
@@ -31,7 +31,7 @@ pub struct Decoded {
 
 /// Decodes some pages ahead of whoever takes them.
 pub struct Decoder {
-    pages: mpsc::Receiver<JoinHandle<Result<Decoded, ReplayError>>>,
+    pages: mpsc::Receiver<JoinHandle<Result<Decoded, Broken>>>,
     reading: AbortOnDropHandle<Result<(), LogError>>,
 }
 
@@ -91,7 +91,9 @@ fn of_type<'a>(wants: Wants, events: impl Iterator<Item = &'a RecordedEvent>) ->
     let mut tenants = Coded::default();
     let mut members: Vec<Coded<'_>> = places.iter().map(|_| Coded::default()).collect();
     let mut row = Vec::new();
+    let mut steps = Steps::of_nanos(2_000);
     for event in events {
+        steps.step();
         columns.positions.push(event.position);
         columns.at.push(event.at().as_microsecond());
         tenants.push(Ok(Cow::Borrowed(event.stream.tenant.as_str())));

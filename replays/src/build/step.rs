@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Builder;
 use super::reader::Reader;
-use crate::background;
 use crate::error::ReplayError;
 
 /// Pages that are committed one by one after an event that failed.
@@ -316,6 +315,11 @@ impl Fetch for StoreFetch {
         if self.complete.load(Ordering::Relaxed) {
             return Ok(vec![None; keys.len()]);
         }
-        self.runtime.block_on(self.rows.fetch_many(&self.generation, table, keys))
+        // The store may start threads for it, which are to be like any other.
+        let (rows, generation) = (self.rows.clone(), self.generation.clone());
+        let (table, keys) = (table.to_owned(), keys.to_vec());
+        let fetching = self.runtime.spawn(async move { rows.fetch_many(&generation, &table, &keys).await });
+        let fetched = self.runtime.block_on(fetching);
+        fetched.unwrap_or_else(|e| Err(RowsError::Unavailable(e.to_string())))
     }
 }

@@ -98,7 +98,7 @@ impl Connections {
         let run = move || {
             let _ = give.send(all.on_one(A_LITTLE, work));
         };
-        background::spawn("rows", run).map_err(|e| unavailable(&e))?;
+        background::spawn("rows", background::Share::Tenth, run).map_err(|e| unavailable(&e))?;
         let done = result.await.map_err(|e| unavailable(&e))?;
         drop(permit);
         Ok(done?)

@@ -1,5 +1,6 @@
 //! Reading and writing rows.
 
+use background::Steps;
 use domain::TenantId;
 use domain::ports::rows::*;
 use rusqlite::types::ToSqlOutput;
@@ -105,7 +106,9 @@ fn put(tx: &Transaction<'_>, known: &Known, meta: &TableMeta, puts: &[RowPut]) -
     let mut put = tx.prepare_cached(&format!(
         "INSERT INTO \"{name}\" (tenant, key, sort, doc{group}) VALUES ($1, $2, $3, $4{value}) {replace}"
     ))?;
+    let mut steps = Steps::of_nanos(4_000);
     for p in puts {
+        steps.step();
         let tenant = p.row.tenant.as_str();
         if meta.sorted {
             put.execute(params![tenant, p.row.key, p.sort, p.doc, group_of(&p.row.key)])?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use background::Steps;
 use domain::ports::rows::{RowKey, RowPut};
 use domain::tap::Mode;
 use models::taps::Class;
@@ -89,7 +90,9 @@ impl Bands {
     /// Folds those that wait; has to be done before anything is asked for.
     pub fn settle(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
+        let mut steps = Steps::of_nanos(150);
         for index in by_band(&waiting) {
+            steps.step();
             let Waiting { band, tap } = waiting[index as usize];
             self.tap(band, tap);
         }
@@ -167,7 +170,9 @@ impl Fold for Bands {
         let mut shows = self.shows.column(taps);
         let windows = self.windows.column(taps.member(WINDOW));
         let bands = self.part.column(&mut self.bands, taps.member(BAND));
+        let mut steps = Steps::of_nanos(20);
         for row in 0..taps.len() {
+            steps.step();
             let band = bands.at(taps.member(BAND), row);
             if band == MISSING {
                 continue;
@@ -306,7 +311,9 @@ fn by_band(waiting: &[Waiting]) -> Vec<u32> {
         places[band] += places[band - 1];
     }
     let mut order = vec![0_u32; waiting.len()];
+    let mut steps = Steps::of_nanos(10);
     for (index, w) in (0..).zip(waiting) {
+        steps.step();
         let place = &mut places[w.band as usize];
         order[*place as usize] = index;
         *place += 1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::taps::Taps;
 use crate::projection::ApplyError;
@@ -73,8 +73,7 @@ impl<F: Fold> Beside<F> {
     }
 }
 
-/// The thread has the priority of the one that starts it, and ends with what
-/// gives it batches.
+/// The thread ends with what gives it batches.
 fn start<F: Fold>(mut fold: F) -> Result<Busy<F>, ApplyError> {
     let (give, batches) = sync_channel::<Arc<Taps>>(AHEAD);
     let memory = Arc::new(AtomicUsize::new(fold.memory()));
@@ -88,8 +87,8 @@ fn start<F: Fold>(mut fold: F) -> Result<Busy<F>, ApplyError> {
         }
         fold
     };
-    let thread = Builder::new().name("fold".to_owned()).spawn(work);
-    let thread = thread.map_err(|e| ApplyError::Event(format!("no thread to fold on: {e}")))?;
+    let thread = background::spawn("fold", background::Share::Least, work)
+        .map_err(|e| ApplyError::Event(format!("no thread to fold on: {e}")))?;
     Ok(Busy { give, memory, waiting, thread })
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use background::Steps;
 use domain::ports::rows::{RowKey, RowPut};
 use jiff::Timestamp;
 use models::taps::Class;
@@ -213,7 +214,9 @@ impl Fold for Counts {
         let languages = self.renamed(taps, LANGUAGE, |l| breakdown::language(l).into_owned());
         let hosts = self.renamed(taps, REFERRER, |r| breakdown::referrer_host(r).into_owned());
         let agents = self.agents(taps);
+        let mut steps = Steps::of_nanos(100);
         for row in 0..taps.len() {
+            steps.step();
             let show = shows.at(&mut self.shows, taps, row);
             while self.totals.len() <= show as usize {
                 self.totals.push(Totals::default());

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Range;
 
+use background::Steps;
 use hashlink::DefaultHashBuilder;
 
 use crate::bulk::Texts;
@@ -68,7 +69,9 @@ impl Names {
     pub fn numbers<'t>(&mut self, texts: impl Iterator<Item = &'t str>) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(texts.size_hint().0);
         let mut texts = texts.fuse();
+        let mut steps = Steps::of_nanos(1_000);
         while let Some(first) = texts.next() {
+            steps.step();
             // What is missing at the end is the first once more.
             let (mut some, mut count) = ([first; TOGETHER], 1);
             for (place, text) in some[1..].iter_mut().zip(&mut texts) {

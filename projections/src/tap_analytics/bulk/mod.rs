@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use background::Steps;
 use domain::ports::rows::{RowKey, RowPut, TableChanges};
 use domain::tap::{PREVIEWED, TAPPED};
 use domain::{RecordedEvent, TenantId};
@@ -238,7 +239,9 @@ fn give(
     rows: impl Iterator<Item = Result<RowPut, ApplyError>>,
 ) -> Result<(), ApplyError> {
     let (mut puts, mut bytes) = (Vec::new(), 0);
+    let mut steps = Steps::of_nanos(1_000);
     for row in rows {
+        steps.step();
         let row = row?;
         bytes += row.doc.len();
         puts.push(row);

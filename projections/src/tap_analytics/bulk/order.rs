@@ -1,5 +1,7 @@
 //! Ids in the order of their bytes, as rows are stored.
 
+use background::Steps;
+
 /// Places of the ids, which belong to groups: by group, then by id. Most are
 /// told apart by the first bytes in which any of them differ, which are kept
 /// beside them: the texts themselves lie anywhere in memory.
@@ -14,7 +16,9 @@ pub fn order<'t>(ids: &[(u32, &'t str)]) -> Vec<usize> {
     };
     let mut all: Vec<_> =
         ids.iter().enumerate().map(|(place, (group, id))| (*group, first(id), place)).collect();
+    let mut steps = Steps::of_nanos(20);
     all.sort_unstable_by(|a, b| {
+        steps.step();
         (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| ids[a.2].1.cmp(ids[b.2].1)).then(a.2.cmp(&b.2))
     });
     all.into_iter().map(|(_, _, place)| place).collect()

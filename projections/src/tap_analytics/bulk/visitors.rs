@@ -1,5 +1,6 @@
 //! Who was seen at each event.
 
+use background::Steps;
 use domain::ports::rows::{RowKey, RowPut};
 use models::taps::Class;
 use models::taps::sessions::{self, Session, Sessions};
@@ -73,7 +74,9 @@ impl Fold for Visitors {
     fn fold(&mut self, taps: &Taps) {
         let mut shows = self.shows.column(taps);
         let visitors = self.part.column(&mut self.visitors, taps.member(VISITOR));
+        let mut steps = Steps::of_nanos(100);
         for row in 0..taps.len() {
+            steps.step();
             let visitor = visitors.at(taps.member(VISITOR), row);
             if visitor != MISSING && taps.class(row) == Class::Human {
                 let show = shows.at(&mut self.shows, taps, row);
