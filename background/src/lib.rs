@@ -12,7 +12,7 @@ mod steps;
 use std::cell::Cell;
 use std::thread::JoinHandle;
 
-pub use pool::{Broken, run};
+pub use pool::{Broken, alone, run};
 pub use steps::Steps;
 
 /// How much a thread gets of a core that others want too.
@@ -43,15 +43,19 @@ pub fn spawn<T: Send + 'static>(
 
 fn yield_to_others(share: Share) {
     YIELDS.set(true);
-    let nice = match share {
+    lower(match share {
         Share::Tenth => 10,
         Share::Least => 19,
-    };
-    // The priority of the calling thread alone; elsewhere, of all of them.
-    if !cfg!(target_os = "linux") {
-        return;
-    }
+    });
+}
+
+#[cfg(target_os = "linux")]
+fn lower(nice: i32) {
     if let Err(error) = rustix::process::setpriority_process(None, nice) {
         tracing::debug!(%error, "long work competes with requests");
     }
 }
+
+/// Elsewhere it would be the priority of all threads.
+#[cfg(not(target_os = "linux"))]
+fn lower(_: i32) {}

@@ -1,9 +1,11 @@
-//! Long computing on as many threads as there are cores.
+//! Long computing on as many threads as there are cores, or on one of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 
 use tokio::sync::oneshot;
+
+use crate::Share;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -20,7 +22,7 @@ static THREADS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
-        if let Err(error) = crate::spawn("background", crate::Share::Least, work) {
+        if let Err(error) = crate::spawn("background", Share::Least, work) {
             tracing::warn!(%error, "one thread less for long work");
         }
     }
@@ -32,12 +34,30 @@ static THREADS: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
 #[error("a thread broke off")]
 pub struct Broken;
 
-/// Runs the work when a thread is free. Work may block, but not on other work.
+/// Runs the work when a thread is free, unless nobody waits for it any more.
+/// Work may block, but not on other work, nor for long: threads are few.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
     let (give, result) = oneshot::channel();
     let job: Job = Box::new(move || {
-        let _ = give.send(work());
+        if !give.is_closed() {
+            let _ = give.send(work());
+        }
     });
     THREADS.send(job).map_err(|_| Broken)?;
+    result.await.map_err(|_| Broken)
+}
+
+/// Runs the work on a thread of its own, where it may wait for other work. It
+/// goes on if nobody waits for it any more.
+pub async fn alone<T: Send + 'static>(
+    name: &str,
+    share: Share,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Broken> {
+    let (give, result) = oneshot::channel();
+    let run = move || {
+        let _ = give.send(work());
+    };
+    crate::spawn(name, share, run).map_err(|_| Broken)?;
     result.await.map_err(|_| Broken)
 }

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use background::Steps;
 use domain::TenantId;
 use domain::ports::rows::{MAX_KEY_BYTES, RowKey, RowsError, TableChanges};
 use hashlink::DefaultHashBuilder;
@@ -17,7 +18,7 @@ use crate::projection::{ApplyError, Wanted};
 
 mod row;
 
-/// Where rows come from that are not in memory. Called on a blocking thread.
+/// Where rows come from that are not in memory. Called where a thread may block.
 pub trait Fetch: Send + Sync {
     fn fetch(&self, table: &str, keys: &[RowKey]) -> Result<Vec<Option<String>>, RowsError>;
 }
@@ -235,7 +236,9 @@ impl Rows {
                 return Err(e);
             }
         };
+        let mut steps = Steps::of_nanos(1_000);
         for (row, doc) in keys.into_iter().zip(docs) {
+            steps.step();
             self.insert(table, row, doc.map_or(Value::Absent, Value::Text));
         }
         Ok(())
@@ -269,7 +272,9 @@ impl Rows {
     pub fn changes(&mut self) -> Result<Vec<TableChanges>, ApplyError> {
         // Tenants are told apart first, so that sorting compares keys alone.
         let mut changed: BTreeMap<(&'static str, &TenantId), TableChanges> = BTreeMap::new();
+        let mut steps = Steps::of_nanos(2_000);
         for Place { table, tenant, key } in &self.dirty {
+            steps.step();
             let Some(entry) = find(&mut self.tables, table, tenant, key) else { continue };
             let row = RowKey { tenant: tenant.clone(), key: key.clone() };
             let changes = changed.entry((table, tenant)).or_default();
@@ -305,7 +310,9 @@ impl Rows {
     /// longest go if there are too many.
     pub fn committed(&mut self) {
         self.changed.clear();
+        let mut steps = Steps::of_nanos(300);
         for place in std::mem::take(&mut self.dirty) {
+            steps.step();
             match find(&mut self.tables, place.table, &place.tenant, &place.key) {
                 Some(entry) if entry.stored_differs => self.forget(&place),
                 Some(entry) => entry.dirty = false,
@@ -329,7 +336,9 @@ impl Rows {
     /// is folded in several steps calls it after each, and ends when
     /// [`Rows::bytes`] has grown too much.
     pub fn weigh(&mut self) {
+        let mut steps = Steps::of_nanos(300);
         for place in std::mem::take(&mut self.changed) {
+            steps.step();
             if let Some(entry) = find(&mut self.tables, place.table, &place.tenant, &place.key) {
                 let bytes = match &entry.value {
                     Value::Typed(slot) => slot.memory(),
@@ -357,7 +366,9 @@ impl Rows {
     /// Forgets what the batch changed; clean rows stay.
     pub fn discard(&mut self) {
         self.changed.clear();
+        let mut steps = Steps::of_nanos(300);
         for place in std::mem::take(&mut self.dirty) {
+            steps.step();
             self.forget(&place);
         }
         self.failed = None;
@@ -371,7 +382,9 @@ impl Rows {
         let (rows, room) = (self.bounds.rows / 4 * 3, self.bounds.bytes / 4 * 3);
         self.forgot = true;
         let mut by_batch: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+        let mut steps = Steps::of_nanos(50);
         for entry in self.tables.values().flat_map(Map::values).flat_map(Map::values) {
+            steps.step();
             let sum = by_batch.entry(entry.used).or_default();
             sum.0 += 1;
             sum.1 += cost(entry);
@@ -387,7 +400,10 @@ impl Rows {
         }
         for tenants in self.tables.values_mut() {
             for rows in tenants.values_mut() {
-                rows.retain(|_, entry| entry.used > oldest);
+                rows.retain(|_, entry| {
+                    steps.step();
+                    entry.used > oldest
+                });
             }
             tenants.retain(|_, rows| !rows.is_empty());
         }

@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::canonical::canonical;
 
-const PAGE: usize = 10_000;
+/// Few, because the store reads them at one go.
+const PAGE: usize = 1_000;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checksum {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
+use background::Steps;
 use domain::personal::ERASED as ERASED_VALUE;
 use domain::ports::archive::ArchiveError;
 use domain::ports::keys::{KeyBytes, KeyId};
@@ -15,6 +16,7 @@ use infra_archive::positions;
 use privacy::{Keyring, Place, Sealed};
 use projections::bulk::{Columns, ERASED, MISSING, Wants};
 use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 /// Columns that opening takes beside the tenant.
@@ -37,6 +39,9 @@ struct Opened {
 
 type Keys = HashMap<KeyId, Option<KeyBytes>>;
 
+/// Keys that are asked for at once: unwrapping them takes a millisecond or two.
+const KEYS: usize = 500;
+
 /// Opens the batches that `columns` has taken the clear members of, in this
 /// order.
 pub async fn open(
@@ -46,18 +51,15 @@ pub async fn open(
     columns: &mut Columns,
 ) -> Result<(), ArchiveError> {
     let ids = each(&batches, |batch, _| sealed_ids(batch)).await?;
-    let ids: Vec<KeyId> = ids.into_iter().flatten().collect();
-    if ids.is_empty() {
+    if ids.iter().all(Vec::is_empty) {
         return Ok(());
     }
-    // The store may start threads for it, which are to be like any other.
-    let keys = keys.clone();
-    let found = tokio::spawn(async move { keys.find(ids).await });
-    let found = found.await.map_err(unavailable)?.map_err(unavailable)?;
-    let keys = Arc::new(found);
+    let keys = Arc::new(find(keys, ids).await?);
     let opened = each(&batches, move |batch, first| open_batch(batch, first, &keys, wants)).await?;
     let mut codes: Vec<HashMap<String, i32>> = wants.members.iter().map(|_| HashMap::new()).collect();
+    let mut steps = Steps::of_nanos(300);
     for opened in opened.into_iter().flatten() {
+        steps.step();
         if opened.broken {
             columns.members.iter_mut().for_each(|texts| texts.codes[opened.row] = MISSING);
             continue;
@@ -77,6 +79,28 @@ pub async fn open(
     Ok(())
 }
 
+/// On tasks: the store may start threads, which are to be like any other.
+async fn find(keys: &Arc<Keyring>, ids: Vec<Vec<KeyId>>) -> Result<Keys, ArchiveError> {
+    let mut found = Keys::new();
+    let mut steps = Steps::of_nanos(100);
+    for ids in ids {
+        let mut unknown = ids;
+        unknown.retain(|id| {
+            steps.step();
+            !found.contains_key(id)
+        });
+        for ids in unknown.chunks(KEYS) {
+            let (keys, ids) = (keys.clone(), ids.to_vec());
+            let task = AbortOnDropHandle::new(tokio::spawn(async move { keys.find(ids).await }));
+            for (id, key) in task.await.map_err(unavailable)?.map_err(unavailable)? {
+                steps.step();
+                found.insert(id, key);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Does something with each batch and the number of its first row, on several
 /// threads.
 async fn each<T: Send + 'static>(
@@ -88,7 +112,7 @@ async fn each<T: Send + 'static>(
     for batch in batches {
         let (batch, work, at) = (batch.clone(), work.clone(), first);
         first += batch.num_rows();
-        tasks.push(tokio::spawn(background::run(move || work(&batch, at))));
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(background::run(move || work(&batch, at)))));
     }
     let mut all = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -121,7 +145,9 @@ fn parsed<'a>(batch: &RecordBatch, text: &'a str, row: usize) -> Result<Sealed<'
 fn sealed_ids(batch: &RecordBatch) -> Result<Vec<KeyId>, ArchiveError> {
     let Some(texts) = sealed(batch)? else { return Ok(Vec::new()) };
     let mut ids = Vec::new();
+    let mut steps = Steps::of_nanos(300);
     for (row, text) in texts.iter().enumerate() {
+        steps.step();
         if let Some(text) = text {
             ids.push(parsed(batch, text, row)?.key());
         }
@@ -142,7 +168,9 @@ fn open_batch(
     let [tenants, kinds, streams, ids] =
         ["tenant", NAMES[0], NAMES[1], NAMES[2]].map(|name| Text::of(batch.column_by_name(name)));
     let mut opened = Vec::with_capacity(texts.len());
+    let mut steps = Steps::of_nanos(2_000);
     for row in 0..texts.len() {
+        steps.step();
         if texts.is_null(row) {
             continue;
         }

@@ -1,7 +1,8 @@
 //! A build from columns, sealed or decoded from the log, ends in the rows of a
 //! build from events, with personal data in clear, sealed and erased.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use daybook::wiring::ArchiveColumns;
 use daybook_tests::clock::FixedClock;
@@ -333,41 +334,37 @@ async fn read_all(columns: &ArchiveColumns, rows: usize, wants: Wants) -> Vec<Ve
 #[cfg(target_os = "linux")]
 #[test]
 fn a_thread_of_low_priority_that_reads_starts_no_others_like_it() {
-    let runtime = |name: &str| {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name(name).enable_all().build().unwrap()
-    };
-    let (prepares, reads) = (runtime("prepares"), runtime("reads"));
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let starts = started.clone();
+    // Nothing is read on a thread that was there before.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_keep_alive(Duration::ZERO)
+        .on_thread_start(move || starts.lock().unwrap().push(nice()))
+        .enable_all()
+        .build()
+        .unwrap();
     let wants = Wants { event_type: tap::TAPPED, members: &["band_id", "visitor"] };
-    let (mut batches, _bed) = prepares.block_on(async {
+    let (mut batches, _bed) = runtime.block_on(async {
         let bed = Bed::new().await;
         (bed.sealed.read(wants, SEALED).await.unwrap(), bed)
     });
-    let handle = reads.handle().clone();
+    let before = started.lock().unwrap().len();
+    let handle = runtime.handle().clone();
     let read = move || {
         handle.block_on(async {
             let mut rows = 0;
             while let Some(batch) = batches.next().await.unwrap() {
                 rows += batch.len();
             }
-            rows
+            (rows, nice())
         })
     };
-    let reading = background::spawn("low", background::Share::Least, read).unwrap();
-    assert!(reading.join().unwrap() > 1_000);
-    let nice = nice_of_threads("reads");
-    assert!(nice.len() > 1, "nothing was read on other threads");
-    assert_eq!(nice, vec![nice_of_threads("prepares")[0]; nice.len()]);
-}
-
-/// By the name of the threads; see proc(5).
-#[cfg(target_os = "linux")]
-fn nice_of_threads(name: &str) -> Vec<i64> {
-    let stats = std::fs::read_dir("/proc/self/task").unwrap();
-    let stats = stats.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
-    let nice = stats.filter_map(|stat| {
-        let (named, fields) = stat.rsplit_once(") ")?;
-        named.ends_with(&format!("({name}")).then(|| fields.split(' ').nth(16)?.parse().ok()).flatten()
-    });
-    nice.collect()
+    let (rows, low) = background::spawn("low", background::Share::Least, read).unwrap().join().unwrap();
+    assert!(rows > 1_000);
+    assert!(low > nice());
+    let started = started.lock().unwrap();
+    assert!(started.len() > before + 1, "{started:?}: nothing was read on threads of the runtime");
+    assert_eq!(*started, vec![nice(); started.len()]);
 }

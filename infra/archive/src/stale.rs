@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use background::Steps;
 use domain::personal::MEMBER;
 use domain::ports::archive::ArchiveError;
 use domain::registry;
@@ -45,7 +46,9 @@ pub fn renew(
     let damaged = |reason: String| ArchiveError::Damaged { object: object.clone(), reason };
     let mut events = Events::new(batch, object)?;
     let mut rows = Rows::new(&segment.event_type);
+    let mut steps = Steps::of_nanos(3_000);
     for row in 0..batch.num_rows() {
+        steps.step();
         rows.push(&events.event(row, object)?)?;
     }
     let all = rows.take()?;

@@ -98,7 +98,9 @@ pub fn prefetch(
     events: &[RecordedEvent],
 ) -> Result<(), RowsError> {
     let mut wanted = Wanted::default();
+    let mut steps = Steps::of_nanos(1_000);
     for event in events {
+        steps.step();
         projection.prefetch(event, &mut wanted);
     }
     rows.prefetch(wanted)

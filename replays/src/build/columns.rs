@@ -293,12 +293,14 @@ impl FromColumns<'_> {
     /// Ends a pass and writes the rows that it made.
     async fn write(&self, bulk: &Held) -> Result<(), Halted> {
         let (give, mut rows) = mpsc::channel::<TableChanges>(AHEAD);
-        let ending = blocking(bulk, move |bulk| {
-            bulk.end_pass(&mut |changes| {
+        let held = bulk.clone();
+        let end = move || {
+            locked(&held).end_pass(&mut |changes| {
                 let gone = |_| ApplyError::Event("the rows are not wanted any more".into());
                 give.blocking_send(changes).map_err(gone)
             })
-        });
+        };
+        let ending = background::alone("rows out", background::Share::Least, end);
         // Ending early drops the receiver, which ends the pass.
         let writing = async move {
             while let Some(changes) = rows.recv().await {
@@ -308,7 +310,7 @@ impl FromColumns<'_> {
         };
         let (written, ended) = tokio::join!(writing, ending);
         written?;
-        ended
+        ended?.map_err(|e| Halted::Unfit(e.to_string()))
     }
 
     async fn commit(

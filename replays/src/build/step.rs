@@ -34,7 +34,7 @@ pub struct Folding<'a> {
     filter: ReadFilter,
     left_out: LeftOut,
     parked: HashSet<String>,
-    /// `None` while a blocking thread folds.
+    /// `None` while another thread folds.
     rows: Option<Rows>,
     /// Every row that there is is in memory.
     complete: Arc<AtomicBool>,
@@ -184,7 +184,7 @@ impl<'a> Folding<'a> {
             }
             Came::Failed(error) => {
                 tracing::debug!(generation = %self.lease.generation, error, "an event failed; going back");
-                self.go_back();
+                self.go_back().await?;
                 return Ok(false);
             }
         }
@@ -198,14 +198,16 @@ impl<'a> Folding<'a> {
     }
 
     /// To the last commit, and carefully from there.
-    fn go_back(&mut self) {
-        if let Some(rows) = &mut self.rows {
-            rows.discard();
-        }
+    async fn go_back(&mut self) -> Result<(), ReplayError> {
         self.waiting.clear();
         self.through = self.position;
         self.careful = CAREFUL_PAGES;
         self.complete.store(false, Ordering::Relaxed);
+        self.blocking(|rows| {
+            rows.discard();
+            Ok(())
+        })
+        .await
     }
 
     /// One page with a commit of its own; events that fail are set aside.
@@ -249,16 +251,23 @@ impl<'a> Folding<'a> {
             .rows
             .commit_built(Commit { lease, from, to, changes, parked, unparked: Vec::new() })
             .await?;
-        if let Some(rows) = &mut self.rows {
-            rows.committed();
-            if rows.forgot() {
-                self.complete.store(false, Ordering::Relaxed);
-            }
-        }
         self.position = to;
+        let forgot = self.blocking(|rows| {
+            rows.committed();
+            Ok(rows.forgot())
+        });
+        if forgot.await? {
+            self.complete.store(false, Ordering::Relaxed);
+        }
         self.committed = Instant::now();
         self.progress.moved(to);
         Ok(())
+    }
+
+    /// Gives its memory back where that holds nobody up.
+    pub async fn close(mut self) {
+        let rows = self.rows.take();
+        let _ = background::run(move || drop(rows)).await;
     }
 
     async fn tell(&mut self, target: u64) -> Result<(), ReplayError> {
@@ -278,7 +287,7 @@ impl<'a> Folding<'a> {
         Ok(self.left_out.refresh(&*self.builder.log).await?)
     }
 
-    /// Runs on a blocking thread, where rows may be fetched synchronously.
+    /// Runs on a thread where rows may be fetched synchronously.
     async fn blocking<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Rows) -> Result<T, RowsError> + Send + 'static,

@@ -39,7 +39,7 @@ async fn damaged_and_missing_segments_are_errors() {
     let good = ask(&engine, all.clone()).await.unwrap();
     let mut refused = 0;
     // Some stand in columns that are not read for it.
-    for eighth in 0..8 {
+    for eighth in 1..8 {
         std::fs::write(&path, flipped(40 + whole.len() * eighth / 8)).unwrap();
         match ask(&engine, all.clone()).await {
             Ok(answer) => assert_eq!(answer, good, "{eighth}"),

@@ -1,6 +1,7 @@
 //! Rows into a table that has none of them, in PostgreSQL's binary form: it
 //! neither reads arrays of them nor looks for each.
 
+use background::Steps;
 use domain::ports::rows::{RowPut, RowsError, group_of};
 use sqlx::PgConnection;
 
@@ -14,7 +15,7 @@ const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const JSONB_TEXT: &[u8] = &[1];
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 /// Sent at once.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 32 << 10;
 
 pub async fn rows(
     connection: &mut PgConnection,
@@ -27,7 +28,9 @@ pub async fn rows(
     let mut copy = connection.copy_in_raw(&text).await?;
     let mut bytes = Vec::with_capacity(2 * BYTES);
     bytes.extend_from_slice(HEADER);
+    let mut steps = Steps::of_nanos(500);
     for put in puts {
+        steps.step();
         row(&mut bytes, meta, put)?;
         if bytes.len() >= BYTES {
             copy.send(bytes.as_slice()).await?;

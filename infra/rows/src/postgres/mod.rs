@@ -18,6 +18,7 @@ use domain::TenantId;
 use domain::ports::rows::*;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::check;
@@ -123,7 +124,22 @@ impl RowStore for PostgresRows {
 
     async fn commit(&self, commit: Commit) -> Result<(), RowsError> {
         check::commit(&commit)?;
-        Ok(rows::commit(&self.pool, &commit).await?)
+        let tx = self.pool.begin().await.map_err(Fault::from)?;
+        Ok(rows::commit(tx, &commit).await?)
+    }
+
+    /// On a thread of low priority: rows are many.
+    async fn commit_built(&self, commit: Commit) -> Result<(), RowsError> {
+        // Not on that thread: connecting may start threads, which are to be like
+        // any other.
+        let tx = self.pool.begin().await.map_err(Fault::from)?;
+        let runtime = Handle::current();
+        let run = move || {
+            check::commit(&commit)?;
+            Ok(runtime.block_on(rows::commit(tx, &commit))?)
+        };
+        let done = background::alone("rows", background::Share::Tenth, run).await;
+        done.map_err(|e| RowsError::Unavailable(e.to_string()))?
     }
 
     async fn read(

@@ -4,7 +4,7 @@ use domain::TenantId;
 use domain::ports::rows::*;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use super::registry::NOW;
 use super::{Fault, copy, no_nul, parked, registry};
@@ -138,8 +138,7 @@ fn order(rows: &mut [StoredRow], select: &Select) {
     }
 }
 
-pub async fn commit(pool: &PgPool, commit: &Commit) -> Result<(), Fault> {
-    let mut tx = pool.begin().await?;
+pub async fn commit(mut tx: Transaction<'static, Postgres>, commit: &Commit) -> Result<(), Fault> {
     move_checkpoint(&mut tx, commit).await?;
     if !commit.changes.is_empty() {
         let source = Source::Generation(commit.lease.generation.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::ports::rows::RowsError;
 use infra_wal::Checkpoints;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What work on a connection fails with.
 #[derive(Debug)]
@@ -94,12 +94,9 @@ impl Connections {
     ) -> Result<T, RowsError> {
         let permit = self.permits.acquire().await.map_err(|e| unavailable(&e))?;
         let all = self.clone();
-        let (give, result) = oneshot::channel();
-        let run = move || {
-            let _ = give.send(all.on_one(A_LITTLE, work));
-        };
-        background::spawn("rows", background::Share::Tenth, run).map_err(|e| unavailable(&e))?;
-        let done = result.await.map_err(|e| unavailable(&e))?;
+        let run = move || all.on_one(A_LITTLE, work);
+        let done = background::alone("rows", background::Share::Tenth, run);
+        let done = done.await.map_err(|e| unavailable(&e))?;
         drop(permit);
         Ok(done?)
     }

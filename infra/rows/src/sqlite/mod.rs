@@ -95,12 +95,10 @@ impl RowStore for SqliteRows {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), RowsError> {
-        check::commit(&commit)?;
         self.writer.with(move |c| rows::commit(c, &commit)).await
     }
 
     async fn commit_built(&self, commit: Commit) -> Result<(), RowsError> {
-        check::commit(&commit)?;
         self.writer.in_background(move |c| rows::commit(c, &commit)).await
     }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params, p
 use super::connections::{Fault, writable};
 use super::registry::NOW;
 use super::{parked, registry};
+use crate::check;
 use crate::names;
 use crate::sql::{self, Arg, Known, Statement, TableMeta};
 
@@ -61,6 +62,7 @@ pub fn read(
 }
 
 pub fn commit(connection: &mut Connection, commit: &Commit) -> Result<(), Fault> {
+    check::commit(commit)?;
     let tx = writable(connection)?;
     move_checkpoint(&tx, commit)?;
     if !commit.changes.is_empty() {
@@ -89,7 +91,9 @@ fn write(tx: &Transaction<'_>, known: &Known, meta: &TableMeta, changes: &TableC
     let name = names::table(&known.id, &meta.name);
     put(tx, known, meta, &changes.puts)?;
     let mut delete = tx.prepare_cached(&format!("DELETE FROM \"{name}\" WHERE tenant = $1 AND key = $2"))?;
+    let mut steps = Steps::of_nanos(4_000);
     for row in &changes.deletes {
+        steps.step();
         delete.execute([row.tenant.as_str(), &*row.key])?;
     }
     Ok(())
