@@ -12,7 +12,7 @@ mod steps;
 use std::cell::Cell;
 use std::thread::JoinHandle;
 
-pub use pool::{Broken, alone, run};
+pub use pool::{Broken, alone, free, run};
 pub use steps::Steps;
 
 /// How much a thread gets of a core that others want too.

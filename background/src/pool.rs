@@ -58,6 +58,84 @@ pub async fn alone<T: Send + 'static>(
     let run = move || {
         let _ = give.send(work());
     };
-    crate::spawn(name, share, run).map_err(|_| Broken)?;
+    crate::spawn(name, share, run).map_err(|error| {
+        tracing::warn!(%error, name, "no thread for long work");
+        Broken
+    })?;
     result.await.map_err(|_| Broken)
+}
+
+/// Frees what is large, later.
+pub fn free<T: Send + 'static>(large: T) {
+    // Without threads it is freed here.
+    let _ = THREADS.send(Box::new(move || drop(large)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Poll;
+
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    }
+
+    #[test]
+    fn work_that_panics_is_told_and_the_threads_go_on() {
+        runtime().block_on(async {
+            for _ in 0..64 {
+                assert!(run(|| panic!("as expected")).await.is_err());
+            }
+            assert_eq!(run(|| 1).await.unwrap(), 1);
+            assert!(alone("alone", Share::Least, || panic!("as expected")).await.is_err());
+        });
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_is_left_undone() {
+        // All threads are held up by one job each.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let (done, abandoned) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let mut holds = Vec::new();
+        for _ in 0..threads {
+            let (release, held) = mpsc::channel::<()>();
+            THREADS.send(Box::new(move || assert!(held.recv().is_err()))).unwrap();
+            holds.push(release);
+        }
+        runtime().block_on(async {
+            let (ours, theirs) = (done.clone(), abandoned.clone());
+            {
+                let job = run(move || theirs.store(true, Ordering::SeqCst));
+                let mut job = std::pin::pin!(job);
+                std::future::poll_fn(|context| {
+                    assert!(job.as_mut().poll(context).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            drop(holds);
+            // Behind it, on each thread.
+            for _ in 0..threads * 2 {
+                let ours = ours.clone();
+                run(move || ours.store(true, Ordering::SeqCst)).await.unwrap();
+            }
+        });
+        assert!(done.load(Ordering::SeqCst));
+        assert!(!abandoned.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn what_is_freed_is_freed_on_another_thread() {
+        struct Tells(mpsc::Sender<std::thread::ThreadId>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.send(std::thread::current().id());
+            }
+        }
+        let (give, freed) = mpsc::channel();
+        free(Tells(give));
+        assert_ne!(freed.recv().unwrap(), std::thread::current().id());
+    }
 }

@@ -62,15 +62,16 @@ mod tests {
         assert_eq!(long.join().unwrap(), [10_000, 100, 1]);
     }
 
-    /// Yields of so many steps that take so long.
-    fn yields(share: Option<Share>, took: Duration) -> usize {
+    /// How many of ten steps yield, each of which began at that time.
+    fn yields(share: Option<Share>, since: fn(Instant) -> Instant) -> usize {
         let count = move || {
             let mut steps = Steps::of_nanos(1_000_000);
             let begun = Instant::now();
             let step = |_: &i32| {
-                steps.since = begun - took;
+                let since = since(begun);
+                steps.since = since;
                 steps.step();
-                steps.since >= begun
+                steps.since != since
             };
             (0..10).filter(step).count()
         };
@@ -82,8 +83,11 @@ mod tests {
 
     #[test]
     fn long_work_yields_when_its_time_is_over() {
-        assert_eq!(yields(Some(Share::Least), LONG), 10);
-        assert_eq!(yields(Some(Share::Tenth), LONG), 10);
-        assert_eq!(yields(None, LONG), 0);
+        let long_ago = |now| now - LONG;
+        assert_eq!(yields(Some(Share::Least), long_ago), 10);
+        assert_eq!(yields(Some(Share::Tenth), long_ago), 10);
+        assert_eq!(yields(None, long_ago), 0);
+        let not_yet = |now| now + Duration::from_secs(3_600);
+        assert_eq!(yields(Some(Share::Least), not_yet), 0);
     }
 }

@@ -247,7 +247,9 @@ impl Rows {
     /// Fetches what is wanted and not in memory, table by table.
     pub fn prefetch(&mut self, wanted: Wanted) -> Result<(), RowsError> {
         let mut missing: HashMap<&'static str, HashSet<RowKey, DefaultHashBuilder>> = HashMap::new();
+        let mut steps = Steps::of_nanos(300);
         for (table, row) in wanted.rows {
+            steps.step();
             if !self.knows(table, &row.tenant, &row.key) && check_key(&row.key).is_ok() {
                 missing.entry(table).or_default().insert(row);
             }

@@ -6,16 +6,25 @@
 //! digits.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use background::Steps;
+use background::{Broken, Steps};
 use domain::ports::rows::{RowKey, RowsError, RowsSnapshot, ScannedRow};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::canonical::canonical;
 
 /// Few, because the store reads them at one go.
 const PAGE: usize = 1_000;
+
+type Hashing = AbortOnDropHandle<Result<Result<Checksum, RowsError>, Broken>>;
+
+async fn hashed(hashing: Hashing) -> Result<Checksum, RowsError> {
+    let broken = |e: &dyn Display| RowsError::Invalid(e.to_string());
+    hashing.await.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?
+}
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checksum {
@@ -26,31 +35,40 @@ pub struct Checksum {
 impl Checksum {
     pub async fn of(snapshot: &mut dyn RowsSnapshot) -> Result<Self, RowsError> {
         let mut checksum = Self::default();
+        // A page is hashed while the next one is read.
+        let mut before: Option<Hashing> = None;
         for table in snapshot.tables().to_vec() {
             let mut after: Option<RowKey> = None;
             loop {
                 let page = snapshot.scan(&table, after.as_ref(), PAGE).await?;
+                if let Some(before) = before.take() {
+                    checksum.merge(hashed(before).await?);
+                }
                 let Some(last) = page.last() else { break };
                 after = Some(last.row.clone());
                 let full = page.len() == PAGE;
                 let name = table.clone();
-                let hashing = background::run(move || {
-                    let mut part = Self::default();
-                    let mut steps = Steps::of_nanos(1_000);
-                    let mut add = |row| {
-                        steps.step();
-                        part.add(&name, row)
-                    };
-                    page.iter().try_for_each(&mut add).map(|()| part)
-                });
-                let part = hashing.await.map_err(|e| RowsError::Invalid(e.to_string()))??;
-                checksum.merge(part);
+                let hashing = background::run(move || Self::of_page(&name, &page));
+                before = Some(AbortOnDropHandle::new(tokio::spawn(hashing)));
                 if !full {
                     break;
                 }
             }
         }
+        if let Some(before) = before {
+            checksum.merge(hashed(before).await?);
+        }
         Ok(checksum)
+    }
+
+    fn of_page(table: &str, page: &[ScannedRow]) -> Result<Self, RowsError> {
+        let mut part = Self::default();
+        let mut steps = Steps::of_nanos(1_000);
+        for row in page {
+            steps.step();
+            part.add(table, row)?;
+        }
+        Ok(part)
     }
 
     pub fn add(&mut self, table: &str, row: &ScannedRow) -> Result<(), RowsError> {

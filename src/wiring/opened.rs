@@ -39,8 +39,8 @@ struct Opened {
 
 type Keys = HashMap<KeyId, Option<KeyBytes>>;
 
-/// Keys that are asked for at once: unwrapping them takes a millisecond or two.
-const KEYS: usize = 500;
+/// Keys that are asked for at once.
+const KEYS: usize = 5_000;
 
 /// Opens the batches that `columns` has taken the clear members of, in this
 /// order.

@@ -363,8 +363,8 @@ fn a_thread_of_low_priority_that_reads_starts_no_others_like_it() {
     };
     let (rows, low) = background::spawn("low", background::Share::Least, read).unwrap().join().unwrap();
     assert!(rows > 1_000);
-    assert!(low > nice());
+    assert_eq!(low, 19);
     let started = started.lock().unwrap();
-    assert!(started.len() > before + 1, "{started:?}: nothing was read on threads of the runtime");
+    assert!(started.len() > before, "{started:?}: nothing was read on threads of the runtime");
     assert_eq!(*started, vec![nice(); started.len()]);
 }

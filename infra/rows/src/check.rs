@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use background::Steps;
 use domain::ports::rows::*;
 
 /// Each is a connection to the store.
@@ -32,6 +33,13 @@ fn check_member(member: &str) -> Result<(), RowsError> {
     invalid(format!("{member:?} is no member name for a column"))
 }
 
+/// Of a build, which has many rows: before anything is held that others wait
+/// for.
+pub async fn in_background(built: Commit) -> Result<Commit, RowsError> {
+    let checked = background::run(move || commit(&built).map(|()| built)).await;
+    checked.map_err(|e| RowsError::Unavailable(e.to_string()))?
+}
+
 pub fn commit(commit: &Commit) -> Result<(), RowsError> {
     if commit.to < commit.from {
         return invalid(format!("a checkpoint does not go back from {} to {}", commit.from, commit.to));
@@ -48,7 +56,9 @@ pub fn commit(commit: &Commit) -> Result<(), RowsError> {
 
 fn keys(changes: &TableChanges) -> Result<(), RowsError> {
     let mut seen = HashSet::with_capacity(changes.puts.len() + changes.deletes.len());
+    let mut steps = Steps::of_nanos(300);
     for row in changes.puts.iter().map(|p| &p.row).chain(&changes.deletes) {
+        steps.step();
         key(row)?;
         if !seen.insert(row) {
             return invalid(format!("row {} of {} stands twice in a commit", row.key, changes.table));

@@ -26,6 +26,8 @@ use crate::error::ReplayError;
 /// Batches that wait to be folded, and chunks of rows that wait to be written.
 const AHEAD: usize = 2;
 const PAGE: usize = 10_000;
+/// Rows that are removed at once.
+const REMOVED: usize = 1_000;
 /// More failures than this are better parked one by one.
 const MAX_FAILURES: usize = 1_000;
 
@@ -133,6 +135,7 @@ impl FromColumns<'_> {
             LeftOut::read(&*self.builder.log, of).await?
         };
         let bulk = Arc::new(Mutex::new(bulk));
+        let _freed = Freed(bulk.clone());
         loop {
             match self.passes(&bulk, reach, &left_out).await {
                 Err(Halted::Memory(bytes)) => {
@@ -330,7 +333,7 @@ impl FromColumns<'_> {
         for table in snapshot.tables().to_vec() {
             let mut after = None;
             loop {
-                let rows = snapshot.scan(&table, after.as_ref(), PAGE).await?;
+                let rows = snapshot.scan(&table, after.as_ref(), REMOVED).await?;
                 let Some(last) = rows.last() else { break };
                 after = Some(last.row.clone());
                 let deletes = rows.into_iter().map(|r| r.row).collect();
@@ -394,6 +397,15 @@ fn ahead(mut batches: Box<dyn Batches>) -> Result<mpsc::Receiver<Batch>, ReplayE
 }
 
 type Held = Arc<Mutex<Box<dyn Bulk>>>;
+
+/// Frees it on another thread: it is large where a fold did not end.
+struct Freed(Held);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        background::free(self.0.clone());
+    }
+}
 
 /// Only a fold that panicked leaves it poisoned, and that ends the build.
 fn locked(bulk: &Held) -> MutexGuard<'_, Box<dyn Bulk>> {

@@ -132,13 +132,11 @@ impl Builder {
                 Ended::Stopped => return Ok(None),
             }
             let mut folding = Folding::open(self, projection, progress.clone(), lease.clone()).await?;
-            let ended = folding.through_history(at, stop).await;
-            let (position, events) = (folding.position, folded + folding.events);
-            folding.close().await;
-            if !ended? {
+            if !folding.through_history(at, stop).await? {
                 return Ok(None);
             }
             self.generations.finish(&lease).await?;
+            let (position, events) = (folding.position, folded + folding.events);
             Ok(Some(Done { position, events, seconds: started.elapsed().as_secs_f64() }))
         };
         let ended = tokio::select! {

@@ -264,12 +264,6 @@ impl<'a> Folding<'a> {
         Ok(())
     }
 
-    /// Gives its memory back where that holds nobody up.
-    pub async fn close(mut self) {
-        let rows = self.rows.take();
-        let _ = background::run(move || drop(rows)).await;
-    }
-
     async fn tell(&mut self, target: u64) -> Result<(), ReplayError> {
         if !self.gauges.due() {
             return Ok(());
@@ -301,6 +295,12 @@ impl<'a> Folding<'a> {
         let (rows, done) = folding.await?;
         self.rows = Some(rows);
         Ok(done?)
+    }
+}
+
+impl Drop for Folding<'_> {
+    fn drop(&mut self) {
+        background::free(self.rows.take());
     }
 }
 

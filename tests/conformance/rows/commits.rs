@@ -85,11 +85,15 @@ async fn a_refused_commit_changes_nothing() {
             ),
         ];
         for (commit, error) in refused {
+            assert_eq!(store.rows.commit_built(commit.clone()).await, Err(error.clone()), "{}", store.name);
             assert_eq!(store.rows.commit(commit).await, Err(error), "{}", store.name);
         }
         let twice = puts("totals", vec![put("a", None, "{}"), put("a", None, "{}")]);
-        assert!(store.rows.commit(commit(&lease, 5, 6, vec![twice])).await.is_err(), "{}", store.name);
-        assert!(store.rows.commit(commit(&lease, 5, 4, vec![good()])).await.is_err(), "{}", store.name);
+        for wrong in [commit(&lease, 5, 6, vec![twice]), commit(&lease, 5, 4, vec![good()])] {
+            let built = store.rows.commit_built(wrong.clone()).await;
+            assert!(matches!(built, Err(RowsError::Invalid(_))), "{}: {built:?}", store.name);
+            assert_eq!(store.rows.commit(wrong).await, built, "{}", store.name);
+        }
         let snapshot = store.snapshot(&[Query::get("totals", "a")]).await;
         assert_eq!((snapshot.position, snapshot.results[0].len()), (5, 0), "{}", store.name);
     }

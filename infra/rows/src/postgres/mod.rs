@@ -19,7 +19,7 @@ use domain::ports::rows::*;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::check;
 
@@ -130,15 +130,22 @@ impl RowStore for PostgresRows {
 
     /// On a thread of low priority: rows are many.
     async fn commit_built(&self, commit: Commit) -> Result<(), RowsError> {
+        let commit = check::in_background(commit).await?;
         // Not on that thread: connecting may start threads, which are to be like
         // any other.
         let tx = self.pool.begin().await.map_err(Fault::from)?;
+        let (wanted, unwanted) = oneshot::channel::<()>();
         let runtime = Handle::current();
         let run = move || {
-            check::commit(&commit)?;
-            Ok(runtime.block_on(rows::commit(tx, &commit))?)
+            runtime.block_on(async {
+                tokio::select! {
+                    done = rows::commit(tx, &commit) => Ok(done?),
+                    _ = unwanted => Err(RowsError::Unavailable("nobody waits for the commit".into())),
+                }
+            })
         };
         let done = background::alone("rows", background::Share::Tenth, run).await;
+        drop(wanted);
         done.map_err(|e| RowsError::Unavailable(e.to_string()))?
     }
 

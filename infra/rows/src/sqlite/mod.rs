@@ -95,10 +95,12 @@ impl RowStore for SqliteRows {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), RowsError> {
+        check::commit(&commit)?;
         self.writer.with(move |c| rows::commit(c, &commit)).await
     }
 
     async fn commit_built(&self, commit: Commit) -> Result<(), RowsError> {
+        let commit = check::in_background(commit).await?;
         self.writer.in_background(move |c| rows::commit(c, &commit)).await
     }
 

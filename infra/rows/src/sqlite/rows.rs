@@ -9,7 +9,6 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params, p
 use super::connections::{Fault, writable};
 use super::registry::NOW;
 use super::{parked, registry};
-use crate::check;
 use crate::names;
 use crate::sql::{self, Arg, Known, Statement, TableMeta};
 
@@ -62,7 +61,6 @@ pub fn read(
 }
 
 pub fn commit(connection: &mut Connection, commit: &Commit) -> Result<(), Fault> {
-    check::commit(commit)?;
     let tx = writable(connection)?;
     move_checkpoint(&tx, commit)?;
     if !commit.changes.is_empty() {
